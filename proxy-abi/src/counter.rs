@@ -1,0 +1,86 @@
+//! The counters of the programs: one for each way in which a packet's or socket's fate differs.
+//!
+//! Map `counters`, a per-CPU array of u64 indexed by [`Counter`]; a new counter goes at the end.
+
+/// Index into the map `counters`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Counter {
+    /// A new flow was made and its packet rewritten.
+    FlowCreated = 0,
+    /// A flow whose endpoint left the list was moved to another.
+    FlowMoved = 1,
+    /// connect() was pointed at an endpoint.
+    SocketTranslated = 2,
+    /// connect() was refused because the frontend has no endpoint.
+    SocketRefused = 3,
+    /// A packet was answered with a reset or port unreachable: the frontend has no endpoint.
+    NoEndpoint = 4,
+    /// Dropped: its headers end before their own length says, or cannot be read.
+    Malformed = 5,
+    /// Dropped: the reverse tuple belongs to another flow, for every endpoint tried.
+    ReverseConflict = 6,
+    /// Dropped: no room in the map `flows`.
+    FlowTableFull = 7,
+    /// Dropped: a header could not be written.
+    RewriteFailed = 8,
+    /// Dropped: no route from the node to the endpoint.
+    NoRoute = 9,
+    /// Dropped: the frontend has no endpoint and the packet is no one to answer (a reset, an
+    /// ICMP error, a packet with IP options).
+    NoEndpointSilent = 10,
+    /// Dropped: the frontend points at a slot that holds no endpoint; the agent's mistake.
+    EmptySlot = 11,
+}
+
+impl Counter {
+    /// Every counter in the order of its index.
+    pub const ALL: [Self; 12] = [
+        Self::FlowCreated,
+        Self::FlowMoved,
+        Self::SocketTranslated,
+        Self::SocketRefused,
+        Self::NoEndpoint,
+        Self::Malformed,
+        Self::ReverseConflict,
+        Self::FlowTableFull,
+        Self::RewriteFailed,
+        Self::NoRoute,
+        Self::NoEndpointSilent,
+        Self::EmptySlot,
+    ];
+
+    /// Size of the map.
+    pub const COUNT: u32 = Self::ALL.len() as u32;
+
+    /// The name that people read.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FlowCreated => "flow-created",
+            Self::FlowMoved => "flow-moved",
+            Self::SocketTranslated => "socket-translated",
+            Self::SocketRefused => "socket-refused",
+            Self::NoEndpoint => "no-endpoint",
+            Self::Malformed => "malformed",
+            Self::ReverseConflict => "reverse-conflict",
+            Self::FlowTableFull => "flow-table-full",
+            Self::RewriteFailed => "rewrite-failed",
+            Self::NoRoute => "no-route",
+            Self::NoEndpointSilent => "no-endpoint-silent",
+            Self::EmptySlot => "empty-slot",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexes_are_dense_and_in_order() {
+        for (index, counter) in Counter::ALL.iter().enumerate() {
+            assert_eq!(*counter as usize, index, "{}", counter.name());
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Every type and constant that crosses the kernel line.
+//!
+//! Both halves (the programs of proxy-ebpf, and the agent and CNI plugin that load, pin and feed
+//! them) are compiled from this text, so a map's layout is said once. Rules of the room:
+//! `#[repr(C)]`, no padding, no `bool`, `Option` or enum inside a map value, addresses and ports
+//! as big-endian byte arrays behind constructors, and the size of each type asserted.
+//! Nothing here does anything: no lookups, no decisions.
+#![cfg_attr(not(test), no_std)]
+
+pub mod address;
+pub mod counter;
+pub mod endpoint;
+pub mod flow;
+pub mod frontend;
+pub mod ownership;
+pub mod socket;
+
+pub use address::{Ip, Port};
+pub use counter::Counter;
+pub use endpoint::Endpoint;
+pub use flow::{Flow, FlowKey, Part};
+pub use frontend::{Frontend, FrontendKey};
+pub use socket::SocketPeer;
+
+/// IP protocol numbers of the transport protocols a Service can name (IANA protocol numbers).
+pub mod protocol {
+    /// ICMP for IPv4.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// SCTP.
+    pub const SCTP: u8 = 132;
+}
+
+/// Declares that a map type may be handed to the kernel as plain bytes.
+macro_rules! plain_bytes {
+    ($type:ty, $size:expr) => {
+        const _: () = assert!(core::mem::size_of::<$type>() == $size);
+        // SAFETY: the type is `repr(C)`, made of integers and byte arrays only, and the size
+        // asserted above is the sum of its fields, so there is no padding and every bit pattern
+        // is a value.
+        #[cfg(feature = "user")]
+        unsafe impl aya::Pod for $type {}
+    };
+}
+pub(crate) use plain_bytes;

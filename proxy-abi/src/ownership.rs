@@ -1,0 +1,66 @@
+//! What on a node is flatnet's, and how it is recognised: names, pins, numbers.
+//!
+//! The code that makes a thing and the code that recognises it (to repair or remove it) both read
+//! it here, so that the two cannot drift apart. What does not carry one of these marks is not
+//! ours and is never touched.
+
+/// Folder below a bpffs mount that holds all pins: `maps/`, `programs/`, `links/`.
+pub const PIN_ROOT: &str = "flatnet";
+/// Pinned maps, one file a map, named as in [`map`].
+pub const PIN_MAPS: &str = "maps";
+/// Pinned programs, one file a program, named as in [`program`].
+pub const PIN_PROGRAMS: &str = "programs";
+/// Pinned links: `<program>` for one a node, `<program>-<interface>` for one an interface.
+pub const PIN_LINKS: &str = "links";
+
+/// Names of the maps, as the object file and the pins have them.
+pub mod map {
+    /// [`crate::FrontendKey`] -> [`crate::Frontend`].
+    pub const FRONTENDS: &str = "frontends";
+    /// Slot (u32) -> [`crate::Endpoint`].
+    pub const ENDPOINTS: &str = "endpoints";
+    /// [`crate::FlowKey`] -> [`crate::Flow`].
+    pub const FLOWS: &str = "flows";
+    /// Socket cookie (u64) -> [`crate::SocketPeer`].
+    pub const SOCKET_PEERS: &str = "socket_peers";
+    /// [`crate::Counter`] -> u64 on each CPU.
+    pub const COUNTERS: &str = "counters";
+}
+
+/// Names of the programs, as the object file and the pins have them.
+pub mod program {
+    /// tcx ingress on the host end of each pod's veth.
+    pub const FROM_POD: &str = "from_pod";
+    /// tcx ingress on each uplink.
+    pub const FROM_NETWORK: &str = "from_network";
+    /// tcx egress on each uplink.
+    pub const TO_NETWORK: &str = "to_network";
+    /// cgroup connect() of IPv4 sockets.
+    pub const CONNECT4: &str = "connect4";
+    /// cgroup connect() of IPv6 sockets.
+    pub const CONNECT6: &str = "connect6";
+    /// cgroup getpeername() of IPv4 sockets.
+    pub const GETPEERNAME4: &str = "getpeername4";
+    /// cgroup getpeername() of IPv6 sockets.
+    pub const GETPEERNAME6: &str = "getpeername6";
+}
+
+/// The host end of a pod's veth is named this and twelve hexadecimal digits.
+pub const HOST_INTERFACE_PREFIX: &str = "fn";
+
+/// `rtm_protocol` of every route that flatnet writes (rtnetlink(7); values above RTPROT_STATIC
+/// are for routing daemons, and iproute2 and FRR leave this one unassigned).
+pub const ROUTE_PROTOCOL: u8 = 170;
+
+/// The pod's next hop: link-local, on no interface; the pod holds a permanent neighbour entry
+/// for it, so nobody is ever asked for it.
+pub const POD_NEXT_HOP_V4: [u8; 4] = [169, 254, 1, 1];
+
+/// The CNI configuration file that the agent writes when the node works.
+pub const CNI_CONFIG_FILE: &str = "10-flatnet.conflist";
+/// The network's name in that file, and the IPAM folder's.
+pub const CNI_NETWORK: &str = "flatnet";
+/// The plugin's type in that file: the name of the binary in the runtime's CNI folder.
+pub const CNI_TYPE: &str = "flatnet-cni";
+/// Where bpffs is mounted unless told otherwise.
+pub const DEFAULT_BPFFS: &str = "/sys/fs/bpf";
