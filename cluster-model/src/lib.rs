@@ -1,0 +1,20 @@
+//! The cluster as flatnet sees it: trimmed objects, an index over them, the view of one node.
+//!
+//! Pure. Objects go in by `apply_*`, `delete_*` and `replace_*`, questions are answered from
+//! memory, and nothing here can reach a clock, a socket or the API server. What a Kubernetes
+//! object looks like on the wire is the business of `cluster-watch`, what becomes of the answer
+//! that of the agent and the DNS server.
+
+#![forbid(unsafe_code)]
+
+pub mod index;
+pub mod name;
+pub mod object;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod view;
+
+pub use index::{ClusterIndex, Dirty};
+pub use name::{Family, Protocol, ServiceName, SliceName};
+pub use object::{Endpoint, EndpointSlice, Node, Service, ServiceKind, ServicePort, SlicePort};
+pub use view::{EndpointAddress, Frontend, frontends_of};
