@@ -1,0 +1,144 @@
+//! `cargo xtask build`: the kernel half with bpf-linker, then the user half with plain cargo.
+//!
+//! The kernel half is compiled for `bpfel-unknown-none`, for which rustup ships no core library:
+//! core is built from rust-src, which needs `-Z build-std` and so, on a stable compiler,
+//! RUSTC_BOOTSTRAP. The flags are the ones of aya-build 0.2 (`build_ebpf`). It has a target
+//! directory of its own, so that neither half invalidates the other's build.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::process::{self, Step, cargo, find_program};
+use crate::workspace::Workspace;
+
+/// The crate that is the kernel half.
+const EBPF_CRATE: &str = "proxy-ebpf";
+/// The compilation target of the kernel half. Little-endian, as every machine we run on.
+const EBPF_TARGET: &str = "bpfel-unknown-none";
+
+/// Arguments of `cargo xtask build`.
+#[derive(Args, Debug)]
+pub(crate) struct BuildArgs {
+    /// Build the binaries with optimisation (the eBPF object always is).
+    #[arg(long)]
+    release: bool,
+    /// Build the eBPF object only.
+    #[arg(long)]
+    ebpf_only: bool,
+}
+
+/// Builds both halves.
+///
+/// # Errors
+/// When a build fails; cargo has then printed why.
+pub(crate) fn run(workspace: &Workspace, args: &BuildArgs) -> anyhow::Result<ExitCode> {
+    let BuildArgs { release, ebpf_only } = *args;
+    let object = ebpf(workspace)?;
+    eprintln!("    eBPF object: {}", object.display());
+    if !ebpf_only {
+        binaries(workspace, release)?;
+        eprintln!("    binaries:    {}", workspace.binaries(release).display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the kernel half and returns where the object is.
+///
+/// # Errors
+/// When the compiler or bpf-linker fails.
+pub(crate) fn ebpf(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    let step = Step::start("building the eBPF object (proxy-ebpf)");
+    process::run(ebpf_cargo(workspace, "build")?.arg("--quiet"))?;
+    let built = ebpf_target_dir(workspace)
+        .join(EBPF_TARGET)
+        .join("release")
+        .join(EBPF_CRATE);
+    let object = workspace.programs();
+    install(&built, &object)?;
+    step.done();
+    Ok(object)
+}
+
+/// Builds every binary of the user half.
+///
+/// # Errors
+/// When the compiler fails.
+pub(crate) fn binaries(workspace: &Workspace, release: bool) -> anyhow::Result<()> {
+    let step = Step::start("building the binaries (the first time takes some minutes)");
+    let mut command = cargo(workspace.root());
+    command.arg("build");
+    if release {
+        command.arg("--release");
+    }
+    process::run(&mut command)?;
+    step.done();
+    Ok(())
+}
+
+/// A cargo command line (`build`, `clippy`) for the kernel half, with all that this needs.
+///
+/// # Errors
+/// When the compiler cannot say where its sysroot is.
+pub(crate) fn ebpf_cargo(workspace: &Workspace, verb: &str) -> anyhow::Result<Command> {
+    let sysroot = process::capture(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let mut command = cargo(workspace.root());
+    command
+        .arg(verb)
+        .args([
+            "--package",
+            EBPF_CRATE,
+            "--release",
+            "--target",
+            EBPF_TARGET,
+        ])
+        .args(["-Z", "build-std=core"])
+        .arg("--target-dir")
+        .arg(ebpf_target_dir(workspace))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", ebpf_flags())
+        .env("PATH", process::child_path()?)
+        // bpf-linker links no LLVM of its own: it loads the compiler's libLLVM, which it looks
+        // for in these directories. The compiler's own must come first, the versions must match.
+        .env(
+            "LD_LIBRARY_PATH",
+            process::prepend_path("LD_LIBRARY_PATH", &Path::new(sysroot.trim()).join("lib"))?,
+        );
+    Ok(command)
+}
+
+/// The compiler flags of the kernel half, separated as CARGO_ENCODED_RUSTFLAGS wants it.
+fn ebpf_flags() -> OsString {
+    let arch = format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH);
+    let mut flags = vec![
+        arch,
+        "-Cdebuginfo=2".to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+    ];
+    if let Some(linker) = find_program("bpf-linker") {
+        flags.push(format!("-Clinker={}", linker.display()));
+    }
+    flags.join("\u{1f}").into()
+}
+
+fn ebpf_target_dir(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("bpf-build")
+}
+
+/// Copies `from` to `to` by rename, so that a reader never sees half a file, and not at all when
+/// nothing changed, so that the file's time says when the programs did.
+fn install(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let new = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    let dir = to.parent().context("the object has no folder")?;
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let fresh = to.with_extension("o.new");
+    fs::write(&fresh, new).with_context(|| format!("cannot write {}", fresh.display()))?;
+    fs::rename(&fresh, to).with_context(|| format!("cannot write {}", to.display()))
+}

@@ -1,0 +1,47 @@
+//! `cargo xtask`: every developer command of flatnet.
+//!
+//! This crate drives other programs (cargo, rustup, apt-get, the lab) by their command lines and
+//! links none of the product's crates, so that it compiles in seconds and works in a tree that
+//! does not. Each command states what it needs before it starts.
+
+mod build;
+mod process;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Every developer command of flatnet.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the eBPF object, then every binary.
+    Build(build::BuildArgs),
+}
+
+fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    match run(command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let workspace = Workspace::locate()?;
+    match command {
+        Command::Build(args) => build::run(&workspace, &args),
+    }
+}

@@ -1,0 +1,49 @@
+//! What cargo knows about this repository: where it is, where it builds, which crates it has.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cargo_metadata::{Metadata, MetadataCommand};
+
+/// The repository as `cargo metadata` describes it (without dependencies: that takes 50 ms).
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    metadata: Metadata,
+}
+
+impl Workspace {
+    /// Asks cargo about the workspace this xtask was compiled from.
+    ///
+    /// # Errors
+    /// When cargo cannot read a manifest; the message is cargo's own.
+    pub(crate) fn locate() -> anyhow::Result<Self> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let metadata = MetadataCommand::new()
+            .manifest_path(manifest)
+            .no_deps()
+            .exec()
+            .context("cannot read the workspace")?;
+        Ok(Self { metadata })
+    }
+
+    /// The root folder of the repository.
+    pub(crate) fn root(&self) -> &Path {
+        self.metadata.workspace_root.as_std_path()
+    }
+
+    /// Where cargo puts what it builds (follows CARGO_TARGET_DIR).
+    pub(crate) fn target(&self) -> &Path {
+        self.metadata.target_directory.as_std_path()
+    }
+
+    /// The folder that holds the binaries of one profile.
+    pub(crate) fn binaries(&self, release: bool) -> PathBuf {
+        self.target()
+            .join(if release { "release" } else { "debug" })
+    }
+
+    /// The eBPF object that `cargo xtask build` writes and the agent loads.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.target().join("bpf/flatnet-proxy.bpf.o")
+    }
+}
