@@ -5,7 +5,9 @@
 //! does not. Each command states what it needs before it starts.
 
 mod build;
+mod lab;
 mod process;
+mod setup;
 mod workspace;
 
 use std::process::ExitCode;
@@ -26,6 +28,11 @@ struct Cli {
 enum Command {
     /// Build the eBPF object, then every binary.
     Build(build::BuildArgs),
+    /// Find what is needed, install what is missing, name the rest.
+    Setup(setup::SetupArgs),
+    /// Run the demonstration in a lab on this machine, or talk to a lab.
+    #[command(disable_help_flag = true)]
+    Lab(lab::LabArgs),
 }
 
 fn main() -> ExitCode {
@@ -43,5 +50,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::locate()?;
     match command {
         Command::Build(args) => build::run(&workspace, &args),
+        Command::Setup(args) => setup::run(&args),
+        Command::Lab(args) => lab::run(&workspace, &args),
     }
 }

@@ -1,0 +1,136 @@
+//! One thing a developer command needs, and whether it is here.
+
+use std::fmt;
+
+/// Which commands need a thing. Ordered: a lab needs all that a build needs, the tests need all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scope {
+    /// `cargo xtask build` and everything after it.
+    Build,
+    /// `cargo xtask lab` and `cargo xtask bench`.
+    Lab,
+    /// `cargo xtask test` and `cargo xtask lint`.
+    Test,
+}
+
+impl Scope {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Build => "to build",
+            Self::Lab => "for the lab",
+            Self::Test => "for the tests",
+        }
+    }
+}
+
+/// How a missing thing is brought here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// A Debian package.
+    Package(&'static str),
+    /// A component of the active rustup toolchain.
+    Component(&'static str),
+    /// `cargo install` of `name@version`, with its lock file.
+    CargoInstall(&'static str),
+    /// Nothing that this command may do on its own: what a person has to do, in words.
+    ByHand(String),
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Package(package) => write!(f, "apt-get install {package}"),
+            Self::Component(component) => write!(f, "rustup component add {component}"),
+            Self::CargoInstall(krate) => write!(f, "cargo install {krate} --locked"),
+            Self::ByHand(words) => f.write_str(words),
+        }
+    }
+}
+
+/// Whether a needed thing is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is; where, or which version.
+    Here(String),
+    /// It cannot be told from here (not root); the command that needs it will say.
+    Unknown(String),
+    /// It is not.
+    Missing {
+        /// What was seen instead.
+        why: String,
+        /// What brings it.
+        remedy: Remedy,
+    },
+}
+
+/// One thing a developer command needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Its name as a person would say it.
+    pub(crate) name: String,
+    /// What it is used for.
+    pub(crate) used_for: &'static str,
+    /// The first command that needs it.
+    pub(crate) scope: Scope,
+    /// Whether it is here.
+    pub(crate) state: State,
+}
+
+impl Need {
+    /// Whether it is surely not here.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self.state, State::Missing { .. })
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            used_for,
+            scope,
+            state,
+        } = self;
+        match state {
+            State::Here(detail) => write!(f, "ok       {name}: {detail}"),
+            State::Unknown(why) => write!(f, "unknown  {name}: {why}"),
+            State::Missing { why, remedy } => {
+                let scope = scope.words();
+                write!(
+                    f,
+                    "missing  {name}: {why}; needed {scope} ({used_for}): {remedy}"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_thing_is_one_line_with_its_remedy() {
+        let need = Need {
+            name: "tcpdump".to_owned(),
+            used_for: "shows packets",
+            scope: Scope::Test,
+            state: State::Missing {
+                why: "not on PATH".to_owned(),
+                remedy: Remedy::Package("tcpdump"),
+            },
+        };
+        let line = need.to_string();
+        assert_eq!(
+            line,
+            "missing  tcpdump: not on PATH; needed for the tests (shows packets): \
+             apt-get install tcpdump"
+        );
+        assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn the_tests_need_what_the_lab_needs() {
+        assert!(Scope::Build < Scope::Lab && Scope::Lab < Scope::Test);
+    }
+}
