@@ -8,6 +8,7 @@ mod build;
 mod lab;
 mod process;
 mod setup;
+mod test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Command {
     /// Run the demonstration in a lab on this machine, or talk to a lab.
     #[command(disable_help_flag = true)]
     Lab(lab::LabArgs),
+    /// Build everything and run every test of every crate.
+    Test(test::TestArgs),
 }
 
 fn main() -> ExitCode {
@@ -52,5 +55,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Build(args) => build::run(&workspace, &args),
         Command::Setup(args) => setup::run(&args),
         Command::Lab(args) => lab::run(&workspace, &args),
+        Command::Test(args) => test::run(&workspace, &args),
     }
 }

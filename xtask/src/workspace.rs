@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cargo_metadata::{Metadata, MetadataCommand};
+use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId};
 
 /// The repository as `cargo metadata` describes it (without dependencies: that takes 50 ms).
 #[derive(Debug)]
@@ -45,5 +45,18 @@ impl Workspace {
     /// The eBPF object that `cargo xtask build` writes and the agent loads.
     pub(crate) fn programs(&self) -> PathBuf {
         self.target().join("bpf/flatnet-proxy.bpf.o")
+    }
+
+    /// The crates that plain `cargo build` and `cargo test` mean.
+    pub(crate) fn default_members(&self) -> Vec<&Package> {
+        self.metadata.workspace_default_packages()
+    }
+
+    /// The member with this id; none when it is a dependency from elsewhere.
+    pub(crate) fn package(&self, id: &PackageId) -> Option<&Package> {
+        self.metadata
+            .packages
+            .iter()
+            .find(|package| package.id == *id)
     }
 }
