@@ -6,6 +6,7 @@
 
 mod build;
 mod lab;
+mod lint;
 mod process;
 mod setup;
 mod test;
@@ -36,6 +37,8 @@ enum Command {
     Lab(lab::LabArgs),
     /// Build everything and run every test of every crate.
     Test(test::TestArgs),
+    /// Check formatting, clippy (both halves) and the house rules.
+    Lint(lint::LintArgs),
 }
 
 fn main() -> ExitCode {
@@ -56,5 +59,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Setup(args) => setup::run(&args),
         Command::Lab(args) => lab::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
+        Command::Lint(args) => lint::run(&workspace, &args),
     }
 }

@@ -68,7 +68,7 @@ fn find(scope: Scope) -> Vec<Need> {
     let mut needs = toolchain::needs();
     needs.extend(tools::needs());
     needs.extend(kernel::needs());
-    needs.retain(|need| need.scope <= scope);
+    needs.retain(|need| scope.includes(need.scope));
     needs
 }
 

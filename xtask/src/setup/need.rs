@@ -2,21 +2,34 @@
 
 use std::fmt;
 
-/// Which commands need a thing. Ordered: a lab needs all that a build needs, the tests need all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Which commands need a thing, or what a command is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// `cargo xtask build` and everything after it.
+    /// `cargo xtask build`.
     Build,
+    /// `cargo xtask lint`.
+    Lint,
     /// `cargo xtask lab` and `cargo xtask bench`.
     Lab,
-    /// `cargo xtask test` and `cargo xtask lint`.
+    /// `cargo xtask test`.
     Test,
 }
 
 impl Scope {
+    /// Whether a command of this scope also needs what is needed for `other`.
+    pub(crate) fn includes(self, other: Self) -> bool {
+        match self {
+            Self::Build => other == Self::Build,
+            Self::Lint => matches!(other, Self::Build | Self::Lint),
+            Self::Lab => matches!(other, Self::Build | Self::Lab),
+            Self::Test => true,
+        }
+    }
+
     fn words(self) -> &'static str {
         match self {
             Self::Build => "to build",
+            Self::Lint => "to lint",
             Self::Lab => "for the lab",
             Self::Test => "for the tests",
         }
@@ -130,7 +143,22 @@ mod tests {
     }
 
     #[test]
-    fn the_tests_need_what_the_lab_needs() {
-        assert!(Scope::Build < Scope::Lab && Scope::Lab < Scope::Test);
+    fn a_lab_needs_a_build_and_the_tests_need_all() {
+        use Scope::{Build, Lab, Lint, Test};
+
+        for (scope, included) in [
+            (Build, vec![Build]),
+            (Lint, vec![Build, Lint]),
+            (Lab, vec![Build, Lab]),
+            (Test, vec![Build, Lint, Lab, Test]),
+        ] {
+            for other in [Build, Lint, Lab, Test] {
+                assert_eq!(
+                    scope.includes(other),
+                    included.contains(&other),
+                    "{scope:?} {other:?}"
+                );
+            }
+        }
     }
 }

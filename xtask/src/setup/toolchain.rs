@@ -35,10 +35,10 @@ pub(super) fn needs() -> Vec<Need> {
                     .exists()
             },
         ),
-        component("rustfmt", "cargo xtask lint", Scope::Test, || {
+        component("rustfmt", "cargo xtask lint", Scope::Lint, || {
             sysroot.join("bin/rustfmt").exists() || find_program("rustfmt").is_some()
         }),
-        component("clippy", "cargo xtask lint", Scope::Test, || {
+        component("clippy", "cargo xtask lint", Scope::Lint, || {
             sysroot.join("bin/clippy-driver").exists() || find_program("clippy-driver").is_some()
         }),
         Need {
