@@ -1,0 +1,267 @@
+//! Cluster IPs and node ports: which are taken, and choosing free ones for a Service.
+//!
+//! [`fill`] only reads; what it chose is taken when the Service is stored
+//! ([`Allocations::replace`]). Both happen under the store's lock, so nothing is given twice.
+
+use super::object::{items, str_of};
+use super::validate::causes::{Cause, invalid, required};
+use super::{Config, object};
+use ipnet::IpNet;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+/// Addresses left for those who ask for one by number, at the start of a range, as upstream.
+const STATIC_BAND: usize = 256;
+
+/// What the stored Services hold.
+#[derive(Debug)]
+pub struct Allocations {
+    ranges: Vec<IpNet>,
+    node_ports: RangeInclusive<u16>,
+    addresses: BTreeSet<IpAddr>,
+    ports: BTreeSet<u16>,
+    /// Given last: choosing goes on behind it, so that a freed number rests.
+    last_port: u16,
+    last_address: Vec<Option<IpAddr>>,
+}
+
+impl Allocations {
+    pub(super) fn new(config: &Config) -> Self {
+        Allocations {
+            ranges: config.service_ranges.clone(),
+            node_ports: config.node_ports.clone(),
+            addresses: BTreeSet::new(),
+            ports: BTreeSet::new(),
+            last_port: *config.node_ports.start(),
+            last_address: vec![None; config.service_ranges.len()],
+        }
+    }
+
+    /// Takes what `next` holds and frees what only `previous` held.
+    pub(super) fn replace(&mut self, previous: Option<&Value>, next: Option<&Value>) {
+        if let Some(service) = previous {
+            for address in cluster_ips(service) {
+                self.addresses.remove(&address);
+            }
+            for port in node_ports(service) {
+                self.ports.remove(&port);
+            }
+        }
+        if let Some(service) = next {
+            for address in cluster_ips(service) {
+                self.addresses.insert(address);
+                if previous.is_none() {
+                    self.remember(address);
+                }
+            }
+            for port in node_ports(service) {
+                if self.ports.insert(port) && previous.is_none() {
+                    self.last_port = port;
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, address: IpAddr) {
+        for (range, last) in self.ranges.iter().zip(&mut self.last_address) {
+            if range.contains(&address) && offset(range, address) >= STATIC_BAND as u128 {
+                *last = Some(address);
+            }
+        }
+    }
+
+    fn free_address(&self, index: usize) -> Option<IpAddr> {
+        let range = &self.ranges[index];
+        // A small range has a small band, or none.
+        let band = STATIC_BAND.min(range.hosts().take(16 * STATIC_BAND).count() / 16);
+        let after = |address: &IpAddr| self.last_address[index].is_none_or(|last| *address > last);
+        let free = |address: &IpAddr| !self.addresses.contains(address);
+        let upper = || range.hosts().skip(band);
+        upper()
+            .skip_while(|address| !after(address))
+            .find(free)
+            .or_else(|| upper().find(free))
+            .or_else(|| range.hosts().find(free))
+    }
+
+    fn free_port(&self, also_taken: &BTreeSet<u16>) -> Option<u16> {
+        let free = |port: &u16| !self.ports.contains(port) && !also_taken.contains(port);
+        let behind = self.last_port.saturating_add(1)..=*self.node_ports.end();
+        behind.chain(self.node_ports.clone()).find(free)
+    }
+}
+
+fn offset(range: &IpNet, address: IpAddr) -> u128 {
+    let number = |address: IpAddr| match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    };
+    number(address).saturating_sub(number(range.network()))
+}
+
+fn cluster_ips(service: &Value) -> impl Iterator<Item = IpAddr> {
+    items(&service["spec"]["clusterIPs"])
+        .iter()
+        .filter_map(|ip| str_of(ip).parse().ok())
+}
+
+fn node_ports(service: &Value) -> impl Iterator<Item = u16> {
+    let ports = items(&service["spec"]["ports"]).iter();
+    ports
+        .filter_map(|port| u16::try_from(port["nodePort"].as_u64()?).ok())
+        .filter(|port| *port > 0)
+}
+
+/// Gives a Service the addresses and node ports it needs; says which it cannot have.
+pub(super) fn fill(
+    allocations: &Allocations,
+    service: &mut Value,
+    current: Option<&Value>,
+) -> Vec<Cause> {
+    let mut causes = fill_addresses(allocations, service, current);
+    causes.extend(fill_node_ports(allocations, service, current));
+    causes
+}
+
+fn fill_addresses(
+    allocations: &Allocations,
+    service: &mut Value,
+    current: Option<&Value>,
+) -> Vec<Cause> {
+    let given: Vec<String> = items(&service["spec"]["clusterIPs"])
+        .iter()
+        .map(|ip| str_of(ip).to_owned())
+        .collect();
+    let is_external = service["spec"]["type"] == "ExternalName";
+    if is_external || given.first().is_some_and(|ip| ip == "None") {
+        return Vec::new();
+    }
+    let held: BTreeSet<IpAddr> = current.into_iter().flat_map(cluster_ips).collect();
+    let mut chosen: Vec<String> = Vec::new();
+    for (position, family) in families(service).iter().enumerate() {
+        let index = allocations
+            .ranges
+            .iter()
+            .position(|range| family_of(range.addr()) == family);
+        let Some(index) = index else {
+            return vec![no_such_family(family, position)];
+        };
+        let answer = match given.get(position).filter(|text| !text.is_empty()) {
+            Some(text) => take(allocations, index, text, &held),
+            None => allocations
+                .free_address(index)
+                .map(|ip| ip.to_string())
+                .ok_or_else(|| {
+                    format!(
+                        "failed to allocate a serviceIP: range {} is full",
+                        allocations.ranges[index]
+                    )
+                }),
+        };
+        match answer {
+            Ok(address) => chosen.push(address),
+            Err(why) => return vec![invalid("spec.clusterIPs", &json!(given), &why)],
+        }
+    }
+    service["spec"]["clusterIP"] = chosen.first().cloned().unwrap_or_default().into();
+    service["spec"]["clusterIPs"] = json!(chosen);
+    Vec::new()
+}
+
+fn families(service: &Value) -> Vec<String> {
+    items(&service["spec"]["ipFamilies"])
+        .iter()
+        .map(|f| str_of(f).to_owned())
+        .collect()
+}
+
+fn no_such_family(family: &str, position: usize) -> Cause {
+    let why = format!("not configured on this cluster: {family}");
+    invalid(
+        &format!("spec.ipFamilies[{position}]"),
+        &json!(family),
+        &why,
+    )
+}
+
+/// `IPv4` or `IPv6`, as Services write it.
+pub fn family_of(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+fn take(
+    allocations: &Allocations,
+    index: usize,
+    text: &str,
+    held: &BTreeSet<IpAddr>,
+) -> Result<String, String> {
+    let Ok(address) = text.parse::<IpAddr>() else {
+        return Err(format!("failed to allocate IP {text}: not a valid IP"));
+    };
+    let range = &allocations.ranges[index];
+    if !range.contains(&address) {
+        return Err(format!(
+            "failed to allocate IP {text}: the provided IP ({text}) is not in the valid range. \
+             The range of valid IPs is {range}"
+        ));
+    }
+    if allocations.addresses.contains(&address) && !held.contains(&address) {
+        return Err(format!(
+            "failed to allocate IP {text}: provided IP is already allocated"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn fill_node_ports(
+    allocations: &Allocations,
+    service: &mut Value,
+    current: Option<&Value>,
+) -> Vec<Cause> {
+    let held: BTreeSet<u16> = current.into_iter().flat_map(node_ports).collect();
+    let wants = ["NodePort", "LoadBalancer"].contains(&str_of(&service["spec"]["type"]))
+        && service["spec"]["allocateLoadBalancerNodePorts"] != false;
+    let mut mine: BTreeSet<u16> = node_ports(service).collect();
+    let mut causes = Vec::new();
+    let Some(Value::Array(ports)) = object::map_mut(service, "spec").get_mut("ports") else {
+        return causes;
+    };
+    for (index, port) in ports.iter_mut().enumerate() {
+        let field = format!("spec.ports[{index}].nodePort");
+        match u16::try_from(port["nodePort"].as_u64().unwrap_or_default()).unwrap_or_default() {
+            0 if wants => match allocations.free_port(&mine) {
+                Some(free) => {
+                    mine.insert(free);
+                    port["nodePort"] = free.into();
+                }
+                None => causes.push(required(&field, "no node port is left in the range")),
+            },
+            0 => (),
+            asked => causes.extend(
+                refuse_port(allocations, asked, &held)
+                    .map(|why| invalid(&field, &json!(asked), &why)),
+            ),
+        }
+    }
+    causes
+}
+
+fn refuse_port(allocations: &Allocations, asked: u16, held: &BTreeSet<u16>) -> Option<String> {
+    let range = &allocations.node_ports;
+    if held.contains(&asked) {
+        return None;
+    }
+    if !range.contains(&asked) {
+        return Some(format!(
+            "provided port is not in the valid range. The range of valid ports is {}-{}",
+            range.start(),
+            range.end()
+        ));
+    }
+    allocations
+        .ports
+        .contains(&asked)
+        .then(|| "provided port is already allocated".to_owned())
+}

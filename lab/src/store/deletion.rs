@@ -1,0 +1,321 @@
+//! How objects go: gracefully, held by finalizers, or at once; and what goes with them.
+//!
+//! One rule says when an object is really removed: deletion has begun, no finalizer is left, and
+//! its grace period is zero. Only pods that run on a node have a grace period; the kubelet ends it
+//! by deleting them again with grace 0.
+//!
+//! The garbage collector is not a process here: removing an owner deletes its dependents within
+//! the same call (`Propagation::Background`), so no moment exists in which a dependent is left
+//! without owner. A dependent created after its owner went (a controller that had not heard yet)
+//! is collected as it arrives. A Namespace takes its contents with it in the same way and stays
+//! `Terminating` until the last of them, a pod on a node, is gone.
+
+use super::state::{Key, State};
+use super::write::missing;
+use super::{ApiError, Kind, clock, object};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What becomes of the objects that the deleted one owns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// They are deleted; the owner does not wait for them.
+    #[default]
+    Background,
+    /// They are deleted; the owner stays until they are gone.
+    Foreground,
+    /// They stay, and forget their owner.
+    Orphan,
+}
+
+/// How to delete.
+#[derive(Debug, Clone, Default)]
+pub struct DeleteOptions {
+    /// Seconds a pod has to end; `None` takes the pod's own `terminationGracePeriodSeconds`.
+    pub grace_period_seconds: Option<u32>,
+    /// What becomes of dependents.
+    pub propagation: Propagation,
+    /// Delete only the object with this uid (Conflict otherwise).
+    pub uid: Option<String>,
+    /// Delete only the object at this resource version (Conflict otherwise).
+    pub resource_version: Option<String>,
+    /// Check and answer, but delete nothing.
+    pub dry_run: bool,
+}
+
+impl DeleteOptions {
+    /// At once: how the kubelet ends the grace period of a pod whose processes are gone.
+    pub fn now() -> Self {
+        DeleteOptions {
+            grace_period_seconds: Some(0),
+            ..DeleteOptions::default()
+        }
+    }
+}
+
+const FOREGROUND: &str = "foregroundDeletion";
+/// Namespaces the cluster cannot do without.
+const IMMORTAL: [&str; 2] = ["default", "kube-system"];
+
+pub(super) fn delete(
+    state: &mut State,
+    kind: Kind,
+    key: &Key,
+    options: &DeleteOptions,
+) -> Result<Arc<Value>, ApiError> {
+    let current = state
+        .get(kind, key)
+        .cloned()
+        .ok_or_else(|| missing(kind, key))?;
+    check_preconditions(kind, &current, options)?;
+    if options.dry_run {
+        return Ok(current);
+    }
+    if options.propagation == Propagation::Orphan {
+        orphan_dependents(state, object::uid(&current));
+    }
+    let marked = marked(kind, &current, options);
+    if is_released(state, kind, &marked) {
+        // It goes in the same breath: a watcher hears of its removal only.
+        return remove(state, kind, key).ok_or_else(|| missing(kind, key));
+    }
+    let stored = if marked == *current {
+        current
+    } else {
+        state.put(kind, marked)
+    };
+    if kind == Kind::Namespace {
+        delete_contents(state, &key.name);
+    }
+    if options.propagation == Propagation::Foreground {
+        delete_dependents(state, object::uid(&stored));
+        return Ok(stop_waiting_for_dependents(state, kind, key).unwrap_or(stored));
+    }
+    Ok(finish_if_released(state, kind, key).unwrap_or(stored))
+}
+
+/// Removes an object whose deletion has begun and which nothing holds any more.
+pub(super) fn finish_if_released(state: &mut State, kind: Kind, key: &Key) -> Option<Arc<Value>> {
+    let object = state.get(kind, key)?;
+    if is_released(state, kind, object) {
+        remove(state, kind, key)
+    } else {
+        None
+    }
+}
+
+/// Deletes a new object all of whose owners have gone before it came.
+pub(super) fn collect_if_orphaned(state: &mut State, kind: Kind, key: &Key) {
+    let Some(object) = state.get(kind, key).cloned() else {
+        return;
+    };
+    let owners = object::items(&object["metadata"]["ownerReferences"]);
+    let is_gone = |reference: &Value| match owner_of(&object, reference) {
+        Some((kind, key)) => state
+            .get(kind, &key)
+            .is_none_or(|o| object::uid(o) != object::str_of(&reference["uid"])),
+        // An owner of a kind that is not served here: nothing is known about it.
+        None => false,
+    };
+    if !owners.is_empty() && owners.iter().all(is_gone) {
+        let _ = delete(state, kind, key, &DeleteOptions::default());
+    }
+}
+
+fn check_preconditions(
+    kind: Kind,
+    current: &Value,
+    options: &DeleteOptions,
+) -> Result<(), ApiError> {
+    let (resource, name) = (kind.qualified_resource(), object::name(current).to_owned());
+    if kind == Kind::Namespace && IMMORTAL.contains(&name.as_str()) {
+        let why = "this namespace may not be deleted".to_owned();
+        return Err(ApiError::Forbidden {
+            resource,
+            name,
+            why,
+        });
+    }
+    let wanted = [
+        ("UID", &options.uid, object::uid(current)),
+        (
+            "ResourceVersion",
+            &options.resource_version,
+            object::resource_version(current),
+        ),
+    ];
+    for (what, asked, is) in wanted {
+        if let Some(asked) = asked
+            && asked != is
+        {
+            let why = format!(
+                "Precondition failed: {what} in precondition: {asked}, {what} in object meta: {is}"
+            );
+            return Err(ApiError::Conflict {
+                resource,
+                name,
+                why,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The object with its deletion begun, or with a grace period cut shorter.
+fn marked(kind: Kind, current: &Value, options: &DeleteOptions) -> Value {
+    let mut next = current.clone();
+    if options.propagation == Propagation::Foreground {
+        hold_for_dependents(&mut next);
+    }
+    let grace = grace_period(kind, current, options.grace_period_seconds);
+    let running = current["metadata"]["deletionGracePeriodSeconds"]
+        .as_i64()
+        .unwrap_or_default();
+    if object::is_terminating(current) && running <= grace {
+        return next;
+    }
+    let metadata = object::metadata_mut(&mut next);
+    let end = metadata
+        .get("deletionTimestamp")
+        .and_then(Value::as_str)
+        .and_then(clock::parse);
+    let began = end.map_or_else(clock::now, |end| clock::shift(end, -running));
+    let end = clock::format(clock::shift(began, grace));
+    metadata.insert("deletionTimestamp".to_owned(), end.into());
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
+    if kind == Kind::Namespace {
+        next["status"] = json!({"phase": "Terminating"});
+    }
+    next
+}
+
+/// Seconds a pod may take; zero for whatever has no process to end.
+fn grace_period(kind: Kind, object: &Value, asked: Option<u32>) -> i64 {
+    let ended = ["Succeeded", "Failed"].contains(&object::str_of(&object["status"]["phase"]));
+    if kind != Kind::Pod || object::str_of(&object["spec"]["nodeName"]).is_empty() || ended {
+        return 0;
+    }
+    match asked {
+        Some(seconds) => seconds.into(),
+        None => object["spec"]["terminationGracePeriodSeconds"]
+            .as_i64()
+            .unwrap_or(30),
+    }
+}
+
+/// Whether nothing holds an object any more whose deletion has begun.
+fn is_released(state: &State, kind: Kind, object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    object::is_terminating(object)
+        && object::items(&metadata["finalizers"]).is_empty()
+        && metadata["deletionGracePeriodSeconds"]
+            .as_i64()
+            .unwrap_or_default()
+            == 0
+        && (kind != Kind::Namespace || contents(state, object::name(object)).is_empty())
+}
+
+/// Takes an object away, then what it owned, then whatever waited for it to go.
+fn remove(state: &mut State, kind: Kind, key: &Key) -> Option<Arc<Value>> {
+    let last = state.remove(kind, key)?;
+    delete_dependents(state, object::uid(&last));
+    if kind.namespaced() {
+        finish_if_released(state, Kind::Namespace, &Key::new("", &key.namespace));
+    }
+    for reference in object::items(&last["metadata"]["ownerReferences"]) {
+        if let Some((owner_kind, owner)) = owner_of(&last, reference) {
+            stop_waiting_for_dependents(state, owner_kind, &owner);
+        }
+    }
+    Some(last)
+}
+
+/// Where the owner that `reference` in `object` names would be.
+fn owner_of(object: &Value, reference: &Value) -> Option<(Kind, Key)> {
+    let text = |field: &str| object::str_of(&reference[field]);
+    let kind = Kind::of_object(text("apiVersion"), text("kind"))?;
+    let namespace = if kind.namespaced() {
+        object::namespace(object)
+    } else {
+        ""
+    };
+    Some((kind, Key::new(namespace, text("name"))))
+}
+
+fn contents(state: &State, namespace: &str) -> Vec<(Kind, Key)> {
+    let of_kind = |kind| {
+        let objects = state.list(kind, Some(namespace)).into_iter();
+        objects.map(move |object| (kind, Key::of(&object)))
+    };
+    Kind::all()
+        .filter(|kind| kind.namespaced())
+        .flat_map(of_kind)
+        .collect()
+}
+
+fn delete_contents(state: &mut State, namespace: &str) {
+    for (kind, key) in contents(state, namespace) {
+        // What an earlier one owned has gone with it already.
+        let _ = delete(state, kind, &key, &DeleteOptions::default());
+    }
+}
+
+fn dependents(state: &State, owner: &str) -> Vec<(Kind, Key)> {
+    let of_kind = |kind| {
+        let objects = state.list(kind, None).into_iter();
+        let owned = objects.filter(|object| object::is_owned_by(object, owner));
+        owned
+            .map(move |object| (kind, Key::of(&object)))
+            .collect::<Vec<_>>()
+    };
+    Kind::all().flat_map(of_kind).collect()
+}
+
+fn delete_dependents(state: &mut State, owner: &str) {
+    for (kind, key) in dependents(state, owner) {
+        let _ = delete(state, kind, &key, &DeleteOptions::default());
+    }
+}
+
+fn orphan_dependents(state: &mut State, owner: &str) {
+    for (kind, key) in dependents(state, owner) {
+        let Some(object) = state.get(kind, &key) else {
+            continue;
+        };
+        let mut next = object.as_ref().clone();
+        if let Some(Value::Array(references)) =
+            object::metadata_mut(&mut next).get_mut("ownerReferences")
+        {
+            references.retain(|reference| object::str_of(&reference["uid"]) != owner);
+        }
+        state.put(kind, next);
+    }
+}
+
+fn hold_for_dependents(object: &mut Value) {
+    let finalizers = object::metadata_mut(object)
+        .entry("finalizers")
+        .or_insert(json!([]));
+    if let Value::Array(list) = finalizers
+        && !list.iter().any(|finalizer| finalizer == FOREGROUND)
+    {
+        list.push(FOREGROUND.into());
+    }
+}
+
+/// Ends a foreground deletion once the last dependent has gone.
+fn stop_waiting_for_dependents(state: &mut State, kind: Kind, key: &Key) -> Option<Arc<Value>> {
+    let object = state.get(kind, key)?;
+    let waits = object::items(&object["metadata"]["finalizers"])
+        .iter()
+        .any(|f| f == FOREGROUND);
+    if !waits || !dependents(state, object::uid(object)).is_empty() {
+        return None;
+    }
+    let mut next = object.as_ref().clone();
+    if let Some(Value::Array(list)) = object::metadata_mut(&mut next).get_mut("finalizers") {
+        list.retain(|finalizer| finalizer != FOREGROUND);
+    }
+    let stored = state.put(kind, next);
+    Some(finish_if_released(state, kind, key).unwrap_or(stored))
+}

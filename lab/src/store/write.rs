@@ -1,0 +1,287 @@
+//! Creating and changing objects: the steps every write takes, in order.
+//!
+//! Complete (names, defaults, allocations) -> check -> commit.
+//! Nothing is stored unless every step has passed, and nothing at all on a dry run.
+
+use super::state::{Key, State};
+use super::{ApiError, Kind, allocate, clock, defaults, deletion, object, validate};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Which part of an object a change may touch; the rest is silently kept, as upstream does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything, for controllers in this process.
+    Whole,
+    /// Everything but the status, for writes to the object itself.
+    Main,
+    /// The status only, for writes to `/status`.
+    Status,
+}
+
+/// How a change is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteOptions {
+    /// What it may touch.
+    pub scope: Scope,
+    /// Check and answer, but store nothing.
+    pub dry_run: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        WriteOptions {
+            scope: Scope::Whole,
+            dry_run: false,
+        }
+    }
+}
+
+/// Metadata that is the store's own: a change cannot set it.
+const OWN_METADATA: [&str; 8] = [
+    "name",
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "generateName",
+];
+
+pub(super) fn create(
+    state: &mut State,
+    kind: Kind,
+    mut object: Value,
+    dry_run: bool,
+) -> Result<Arc<Value>, ApiError> {
+    name_it(kind, &mut object)?;
+    admit_to_namespace(state, kind, &object)?;
+    stamp_new(kind, &mut object);
+    complete(state, kind, &mut object, None)?;
+    let key = Key::of(&object);
+    if state.get(kind, &key).is_some() {
+        let resource = kind.qualified_resource();
+        return Err(ApiError::AlreadyExists {
+            resource,
+            name: key.name,
+        });
+    }
+    if dry_run {
+        return Ok(Arc::new(object));
+    }
+    let stored = state.put(kind, object);
+    deletion::collect_if_orphaned(state, kind, &key);
+    Ok(stored)
+}
+
+pub(super) fn change(
+    state: &mut State,
+    kind: Kind,
+    key: &Key,
+    options: WriteOptions,
+    edit: impl FnOnce(&Value) -> Result<Value, ApiError>,
+) -> Result<Arc<Value>, ApiError> {
+    let current = state
+        .get(kind, key)
+        .cloned()
+        .ok_or_else(|| missing(kind, key))?;
+    let mut next = edit(&current)?;
+    if !next.is_object() {
+        return Err(ApiError::BadRequest(
+            "the body of the request is not an object".to_owned(),
+        ));
+    }
+    check_version(kind, &current, &next)?;
+    keep_what_is_not_theirs(kind, &current, &mut next, options.scope);
+    complete(state, kind, &mut next, Some(&current))?;
+    if next == *current {
+        return Ok(current);
+    }
+    if kind.registration().generation && next["spec"] != current["spec"] {
+        let generation = current["metadata"]["generation"]
+            .as_i64()
+            .unwrap_or_default()
+            + 1;
+        next["metadata"]["generation"] = generation.into();
+    }
+    if options.dry_run {
+        return Ok(Arc::new(next));
+    }
+    let stored = state.put(kind, next);
+    Ok(deletion::finish_if_released(state, kind, key).unwrap_or(stored))
+}
+
+pub(super) fn missing(kind: Kind, key: &Key) -> ApiError {
+    ApiError::NotFound {
+        resource: kind.qualified_resource(),
+        name: key.name.clone(),
+    }
+}
+
+fn name_it(kind: Kind, object: &mut Value) -> Result<(), ApiError> {
+    if !object.is_object() {
+        return Err(ApiError::BadRequest(
+            "the body of the request is not an object".to_owned(),
+        ));
+    }
+    if !object::resource_version(object).is_empty() {
+        let text = "resourceVersion should not be set on objects to be created";
+        return Err(ApiError::BadRequest(text.to_owned()));
+    }
+    let metadata = object::metadata_mut(object);
+    let given = |field: &str| {
+        metadata
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    if given("name").is_empty() && !given("generateName").is_empty() {
+        // 63 letters less the suffix, as upstream's name generator.
+        let base: String = given("generateName").chars().take(58).collect();
+        metadata.insert(
+            "name".to_owned(),
+            format!("{base}{}", clock::suffix()).into(),
+        );
+    }
+    if kind.namespaced() {
+        metadata
+            .entry("namespace")
+            .or_insert_with(|| "default".into());
+    } else {
+        metadata.remove("namespace");
+    }
+    Ok(())
+}
+
+fn admit_to_namespace(state: &State, kind: Kind, object: &Value) -> Result<(), ApiError> {
+    if !kind.namespaced() {
+        return Ok(());
+    }
+    let name = object::namespace(object);
+    let key = Key::new("", name);
+    let namespace = state
+        .get(Kind::Namespace, &key)
+        .ok_or_else(|| missing(Kind::Namespace, &key))?;
+    if object::is_terminating(namespace) {
+        return Err(ApiError::Forbidden {
+            resource: kind.qualified_resource(),
+            name: object::name(object).to_owned(),
+            why: format!(
+                "unable to create new content in namespace {name} because it is being terminated"
+            ),
+        });
+    }
+    Ok(())
+}
+
+fn stamp_new(kind: Kind, object: &mut Value) {
+    object["apiVersion"] = kind.api_version().into();
+    object["kind"] = kind.registration().name.into();
+    let metadata = object::metadata_mut(object);
+    for field in [
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "selfLink",
+    ] {
+        metadata.remove(field);
+    }
+    metadata.insert("uid".to_owned(), clock::uid().into());
+    metadata.insert("creationTimestamp".to_owned(), clock::timestamp().into());
+    if kind.registration().generation {
+        metadata.insert("generation".to_owned(), json!(1));
+    }
+}
+
+/// Optimistic concurrency: what the caller read must be what is stored.
+fn check_version(kind: Kind, current: &Value, next: &Value) -> Result<(), ApiError> {
+    let conflict = |why: String| ApiError::Conflict {
+        resource: kind.qualified_resource(),
+        name: object::name(current).to_owned(),
+        why,
+    };
+    let (theirs, ours) = (
+        object::resource_version(next),
+        object::resource_version(current),
+    );
+    if !theirs.is_empty() && theirs != ours {
+        return Err(conflict(
+            "the object has been modified; please apply your changes to the latest version and \
+             try again"
+                .to_owned(),
+        ));
+    }
+    let (theirs, ours) = (object::uid(next), object::uid(current));
+    if !theirs.is_empty() && theirs != ours {
+        return Err(conflict(format!(
+            "Precondition failed: UID in precondition: {theirs}, UID in object meta: {ours}"
+        )));
+    }
+    Ok(())
+}
+
+fn keep_what_is_not_theirs(kind: Kind, current: &Value, next: &mut Value, scope: Scope) {
+    if scope == Scope::Status {
+        let status = next["status"].take();
+        *next = current.clone();
+        set_or_remove(next, "status", &status);
+        return;
+    }
+    if scope == Scope::Main && kind.has_status() {
+        set_or_remove(next, "status", &current["status"]);
+    }
+    for field in ["apiVersion", "kind"] {
+        next[field] = current[field].clone();
+    }
+    let metadata = object::metadata_mut(next);
+    for field in OWN_METADATA.into_iter().chain(["resourceVersion"]) {
+        match current["metadata"].get(field) {
+            Some(value) => metadata.insert(field.to_owned(), value.clone()),
+            None => metadata.remove(field),
+        };
+    }
+    // An empty map or list is the same as none, and must not count as a change.
+    metadata.retain(|_, value| {
+        !(value.is_null()
+            || value.as_object().is_some_and(serde_json::Map::is_empty)
+            || value.as_array().is_some_and(Vec::is_empty))
+    });
+}
+
+fn set_or_remove(object: &mut Value, field: &str, value: &Value) {
+    if let Some(map) = object.as_object_mut() {
+        if value.is_null() {
+            map.remove(field);
+        } else {
+            map.insert(field.to_owned(), value.clone());
+        }
+    }
+}
+
+fn complete(
+    state: &State,
+    kind: Kind,
+    object: &mut Value,
+    current: Option<&Value>,
+) -> Result<(), ApiError> {
+    defaults::fill(kind, object, current);
+    let mut causes = validate::check(kind, object);
+    if causes.is_empty()
+        && let Some(current) = current
+    {
+        causes = validate::check_change(kind, current, object);
+    }
+    if causes.is_empty() && kind == Kind::Service {
+        causes = allocate::fill(&state.allocations, object, current);
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let name = object::name(object).to_owned();
+    Err(ApiError::Invalid {
+        kind: kind.qualified_kind(),
+        name,
+        causes,
+    })
+}
