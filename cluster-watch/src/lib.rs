@@ -1,0 +1,19 @@
+//! The door between Kubernetes and the cluster model: watches that feed a `ClusterIndex`.
+//!
+//! `connect` finds the API server, `wire` reads the few fields flatnet wants, `trim` turns them
+//! into the model's objects, `watch` follows one kind, `feed` holds the index they all fill. No
+//! decision is taken here; whoever reads the feed decides.
+
+#![forbid(unsafe_code)]
+
+mod connect;
+mod contact;
+mod feed;
+mod trim;
+mod watch;
+mod wire;
+
+pub use cluster_model::Dirty;
+pub use connect::{ConnectError, client};
+pub use feed::{Feed, Selection, spawn};
+pub use kube::Client;

@@ -1,0 +1,183 @@
+//! One kind followed: list, watch, list again when the server has forgotten where we were.
+
+use std::fmt::Debug;
+use std::mem;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster_model::{ClusterIndex, EndpointSlice, Node, Service, ServiceName, SliceName};
+use futures::StreamExt;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as events_of};
+use kube::{Api, Client, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use crate::contact::observed;
+use crate::feed::Shared;
+use crate::trim::{self, LeftOut};
+use crate::wire::{NodeObject, ServiceObject, SliceObject};
+
+/// Wait before a new list when a watch was refused for being too old.
+const RELIST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A kind that feeds the index: how it is trimmed, and where it goes.
+pub(crate) trait Watched:
+    kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
+{
+    type Model: Send;
+
+    fn trim(self, left_out: &mut Vec<LeftOut>) -> Option<Self::Model>;
+    fn apply(index: &mut ClusterIndex, model: Self::Model);
+    fn delete(index: &mut ClusterIndex, namespace: &str, name: &str);
+    fn replace(index: &mut ClusterIndex, models: Vec<Self::Model>);
+}
+
+/// Feeds the index with the objects of one kind, for ever.
+pub(crate) async fn follow<K: Watched>(
+    client: Client,
+    selector: Option<&'static str>,
+    shared: Arc<Shared>,
+) {
+    let kind = K::plural(&());
+    let api = Api::<K>::all(observed(&client, shared.contact(&kind)));
+    let config = watcher::Config {
+        label_selector: selector.map(str::to_owned),
+        ..watcher::Config::default()
+    };
+    let mut intake = Intake {
+        shared,
+        listed: Vec::new(),
+        synced: false,
+    };
+    loop {
+        let mut events = pin!(events_of(api.clone(), config.clone()).default_backoff());
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => intake.take(event),
+                Err(error) => {
+                    tracing::warn!(%kind, %error, "watch interrupted");
+                    if is_gone(&error) {
+                        break;
+                    }
+                }
+            }
+        }
+        tokio::time::sleep(RELIST_PAUSE).await;
+    }
+}
+
+/// Whether the server refused to start a watch where we left off. kube lists again when such an
+/// error comes *in* a watch, but would try to start this one for ever.
+fn is_gone(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
+}
+
+/// Where the events of one kind arrive.
+struct Intake<K: Watched> {
+    shared: Arc<Shared>,
+    /// What a list has brought so far. It replaces the index's objects at once and at its end,
+    /// so that a list that breaks off takes nothing away.
+    listed: Vec<K::Model>,
+    synced: bool,
+}
+
+impl<K: Watched> Intake<K> {
+    fn take(&mut self, event: Event<K>) {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(object) => self.listed.extend(trimmed(object)),
+            Event::InitDone => self.list_done(),
+            Event::Apply(object) => {
+                let (namespace, name) = full_name(&object);
+                match trimmed(object) {
+                    Some(model) => self.shared.update(|index| K::apply(index, model)),
+                    // No longer for us, or no longer usable: the next list would drop it too.
+                    None => self
+                        .shared
+                        .update(|index| K::delete(index, &namespace, &name)),
+                }
+            }
+            Event::Delete(object) => {
+                let (namespace, name) = full_name(&object);
+                self.shared
+                    .update(|index| K::delete(index, &namespace, &name));
+            }
+        }
+    }
+
+    fn list_done(&mut self) {
+        let listed = mem::take(&mut self.listed);
+        tracing::debug!(kind = %K::plural(&()), objects = listed.len(), "listed");
+        self.shared.update(|index| K::replace(index, listed));
+        if !mem::replace(&mut self.synced, true) {
+            self.shared.kind_synced();
+        }
+    }
+}
+
+fn full_name<K: Watched>(object: &K) -> (String, String) {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// The object's model, after naming in the log what was left out of it.
+fn trimmed<K: Watched>(object: K) -> Option<K::Model> {
+    let (namespace, name) = full_name(&object);
+    let mut left_out = Vec::new();
+    let model = object.trim(&mut left_out);
+    for what in left_out {
+        tracing::warn!(kind = %K::kind(&()), %namespace, %name, %what, "left out");
+    }
+    model
+}
+
+impl Watched for ServiceObject {
+    type Model = Service;
+
+    fn trim(self, left_out: &mut Vec<LeftOut>) -> Option<Service> {
+        trim::service(self, left_out)
+    }
+    fn apply(index: &mut ClusterIndex, model: Service) {
+        index.apply_service(model);
+    }
+    fn delete(index: &mut ClusterIndex, namespace: &str, name: &str) {
+        index.delete_service(&ServiceName::new(namespace, name));
+    }
+    fn replace(index: &mut ClusterIndex, models: Vec<Service>) {
+        index.replace_services(models);
+    }
+}
+
+impl Watched for SliceObject {
+    type Model = EndpointSlice;
+
+    fn trim(self, left_out: &mut Vec<LeftOut>) -> Option<EndpointSlice> {
+        trim::slice(self, left_out)
+    }
+    fn apply(index: &mut ClusterIndex, model: EndpointSlice) {
+        index.apply_slice(model);
+    }
+    fn delete(index: &mut ClusterIndex, namespace: &str, name: &str) {
+        index.delete_slice(&SliceName::new(namespace, name));
+    }
+    fn replace(index: &mut ClusterIndex, models: Vec<EndpointSlice>) {
+        index.replace_slices(models);
+    }
+}
+
+impl Watched for NodeObject {
+    type Model = Node;
+
+    fn trim(self, left_out: &mut Vec<LeftOut>) -> Option<Node> {
+        trim::node(self, left_out)
+    }
+    fn apply(index: &mut ClusterIndex, model: Node) {
+        index.apply_node(model);
+    }
+    fn delete(index: &mut ClusterIndex, _namespace: &str, name: &str) {
+        index.delete_node(name);
+    }
+    fn replace(index: &mut ClusterIndex, models: Vec<Node>) {
+        index.replace_nodes(models);
+    }
+}

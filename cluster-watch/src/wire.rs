@@ -1,0 +1,188 @@
+//! The fields of Kubernetes objects that flatnet reads, as they come over the wire.
+//!
+//! Own types instead of k8s-openapi's: a list of 30 000 Services is parsed without building what
+//! is thrown away at once (managed fields alone are half of an object), and a part of an object
+//! that is not of the expected shape costs that part, not the whole list ([`Loose`]).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny};
+
+/// A value, or something in its place that does not have its shape.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Loose<T> {
+    Good(T),
+    Bad(IgnoredAny),
+}
+
+impl<T> Loose<T> {
+    pub(crate) fn good(self) -> Option<T> {
+        match self {
+            Self::Good(value) => Some(value),
+            Self::Bad(IgnoredAny) => None,
+        }
+    }
+}
+
+/// A list that Go may have written as `null`.
+pub(crate) type List<T> = Option<Vec<T>>;
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ServiceObject {
+    #[serde(deserialize_with = "metadata")]
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) spec: Option<Loose<ServiceSpec>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServiceSpec {
+    pub(crate) r#type: Option<String>,
+    #[serde(rename = "clusterIP")]
+    pub(crate) cluster_ip: Option<String>,
+    #[serde(rename = "clusterIPs")]
+    pub(crate) cluster_ips: List<String>,
+    pub(crate) ports: List<Loose<PortFields>>,
+    pub(crate) external_name: Option<String>,
+    pub(crate) publish_not_ready_addresses: Option<bool>,
+}
+
+/// A port of a Service or of an EndpointSlice.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PortFields {
+    pub(crate) name: Option<String>,
+    pub(crate) protocol: Option<String>,
+    pub(crate) port: Option<i64>,
+    pub(crate) node_port: Option<i64>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SliceObject {
+    #[serde(deserialize_with = "metadata")]
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) address_type: Option<String>,
+    pub(crate) endpoints: List<Loose<EndpointFields>>,
+    pub(crate) ports: List<Loose<PortFields>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointFields {
+    pub(crate) addresses: List<String>,
+    pub(crate) conditions: Option<ConditionFields>,
+    pub(crate) hostname: Option<String>,
+    pub(crate) node_name: Option<String>,
+    pub(crate) zone: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct ConditionFields {
+    pub(crate) ready: Option<bool>,
+    pub(crate) serving: Option<bool>,
+    pub(crate) terminating: Option<bool>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct NodeObject {
+    #[serde(deserialize_with = "metadata")]
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) spec: Option<Loose<NodeSpec>>,
+    pub(crate) status: Option<Loose<NodeStatus>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct NodeSpec {
+    #[serde(rename = "podCIDR")]
+    pub(crate) pod_cidr: Option<String>,
+    #[serde(rename = "podCIDRs")]
+    pub(crate) pod_cidrs: List<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct NodeStatus {
+    pub(crate) addresses: List<Loose<NodeAddress>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct NodeAddress {
+    pub(crate) r#type: String,
+    pub(crate) address: String,
+}
+
+/// The metadata kube's watcher needs (name, resource version) and we do (labels), the rest left
+/// where it is.
+fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Fields {
+        name: Option<String>,
+        namespace: Option<String>,
+        resource_version: Option<String>,
+        labels: Option<BTreeMap<String, String>>,
+    }
+    let Fields {
+        name,
+        namespace,
+        resource_version,
+        labels,
+    } = Fields::deserialize(deserializer)?;
+    Ok(ObjectMeta {
+        name,
+        namespace,
+        resource_version,
+        labels,
+        ..ObjectMeta::default()
+    })
+}
+
+/// Says which resource of the API a type is read from.
+macro_rules! resource {
+    ($object:ty, $scope:ty, $group:literal, $kind:literal, $plural:literal) => {
+        impl kube::Resource for $object {
+            type DynamicType = ();
+            type Scope = $scope;
+
+            fn kind(_: &()) -> Cow<'_, str> {
+                $kind.into()
+            }
+            fn group(_: &()) -> Cow<'_, str> {
+                $group.into()
+            }
+            fn version(_: &()) -> Cow<'_, str> {
+                "v1".into()
+            }
+            fn plural(_: &()) -> Cow<'_, str> {
+                $plural.into()
+            }
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+resource!(
+    ServiceObject,
+    NamespaceResourceScope,
+    "",
+    "Service",
+    "services"
+);
+resource!(
+    SliceObject,
+    NamespaceResourceScope,
+    "discovery.k8s.io",
+    "EndpointSlice",
+    "endpointslices"
+);
+resource!(NodeObject, ClusterResourceScope, "", "Node", "nodes");
