@@ -38,10 +38,11 @@ pub(crate) fn run(workspace: &Workspace, args: &LabArgs) -> anyhow::Result<ExitC
     let talks = words
         .first()
         .is_some_and(|word| TALK.iter().any(|talk| word == talk));
+    // First, because without the rights there is no use in minutes of building.
+    let mut command = as_root(&binary, &environment(workspace))?;
     if !talks || !binary.exists() {
         prepare(workspace)?;
     }
-    let mut command = as_root(&binary, &environment(workspace))?;
     command.args(&words);
     if !talks {
         // Not a Step: this may be a lab that stays up until it is interrupted.

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &SetupArgs) -> anyhow::Result<ExitCode> {
     } else {
         repair(Scope::Test, &needs)?;
     }
-    println!("everything needed is here");
+    println!("nothing is missing");
     Ok(ExitCode::SUCCESS)
 }
 

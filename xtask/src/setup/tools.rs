@@ -17,12 +17,6 @@ struct Tool {
 /// Every such program. A tool that nothing starts any more leaves this table.
 const TOOLS: &[Tool] = &[
     Tool {
-        program: "cc",
-        package: "gcc",
-        used_for: "links every Rust program, and bpf-linker when it is installed",
-        scope: Scope::Build,
-    },
-    Tool {
         program: "ip",
         package: "iproute2",
         used_for: "shows links, addresses and routes",
