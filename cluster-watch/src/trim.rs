@@ -39,7 +39,7 @@ pub(crate) enum LeftOut {
     PortNumber { name: String, number: Option<i64> },
     #[error("port {name:?}: protocol {protocol:?}")]
     PortProtocol { name: String, protocol: String },
-    #[error("a {0} of unexpected shape")]
+    #[error("one {0} of unexpected shape")]
     Shape(&'static str),
 }
 
@@ -107,13 +107,13 @@ pub(crate) fn node(object: NodeObject, left_out: &mut Vec<LeftOut>) -> Option<No
         left_out.push(LeftOut::Nameless);
         return None;
     };
-    let status = object.status.and_then(Loose::good).unwrap_or_default();
+    let status = part(object.status, "status", left_out);
     let addresses = good(status.addresses, "address", left_out);
     let internal = addresses
         .into_iter()
         .filter(|a| a.r#type == "InternalIP")
         .map(|a| a.address);
-    let spec = object.spec.and_then(Loose::good).unwrap_or_default();
+    let spec = part(object.spec, "spec", left_out);
     Some(Node {
         name: name.into(),
         addresses: parsed(internal, "InternalIP", left_out).collect(),
@@ -304,6 +304,17 @@ fn parsed(
         }
     };
     texts.into_iter().filter_map(address)
+}
+
+/// A part of an object, empty where it is absent or not of the shape it should have.
+fn part<T: Default>(found: Option<Loose<T>>, what: &'static str, left_out: &mut Vec<LeftOut>) -> T {
+    let Some(found) = found else {
+        return T::default();
+    };
+    found.good().unwrap_or_else(|| {
+        left_out.push(LeftOut::Shape(what));
+        T::default()
+    })
 }
 
 /// The items of the shape they should have.

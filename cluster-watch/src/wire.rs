@@ -125,7 +125,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         name: Option<String>,
         namespace: Option<String>,
         resource_version: Option<String>,
-        labels: Option<BTreeMap<String, String>>,
+        labels: Option<Loose<BTreeMap<String, String>>>,
     }
     let Fields {
         name,
@@ -133,6 +133,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         resource_version,
         labels,
     } = Fields::deserialize(deserializer)?;
+    let labels = labels.and_then(Loose::good);
     Ok(ObjectMeta {
         name,
         namespace,

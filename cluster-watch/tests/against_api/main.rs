@@ -1,0 +1,5 @@
+//! The feed and the client against a small API server on loopback.
+
+mod api;
+mod connect;
+mod feed;
