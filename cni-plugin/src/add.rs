@@ -1,0 +1,122 @@
+//! ADD: carries a plan out. Everything that can be refused is refused before anything is made;
+//! whatever was made is taken back when a later step fails.
+
+use aya::programs::SchedClassifier;
+use nix::errno::Errno;
+use proxy_abi::ownership::program::FROM_POD;
+
+use crate::error::Error;
+use crate::lease::Leases;
+use crate::message;
+use crate::namespace::PodNamespace;
+use crate::netlink::Netlink;
+use crate::plan::Plan;
+use crate::program;
+use crate::reply::{AddResult, Reply};
+use crate::request::Add;
+use crate::sysctl;
+use crate::undo::{Done, Undo};
+
+/// Puts a pod on the network.
+///
+/// # Errors
+/// The first thing that failed; all that was done is undone by then.
+pub(crate) fn add(request: &Add) -> Result<Reply, Error> {
+    let mut node = Node::open(request)?;
+    refuse_taken_name(request, &mut node.in_pod)?;
+
+    let mut undo = Undo::of(&request.attachment);
+    let leases = Leases::of(&request.places.leases);
+    let mut addresses = Vec::with_capacity(request.range_sets.len());
+    for (number, set) in request.range_sets.iter().enumerate() {
+        let address = leases.acquire(number, set, &request.attachment)?;
+        undo.note(Done::Lease(request.places.leases.clone(), address));
+        addresses.push(address);
+    }
+    let plan = Plan::new(request, &addresses);
+    node.apply(&plan, &mut undo)?;
+    undo.clear();
+    Ok(Reply::Attached(Box::new(AddResult::new(request, &plan))))
+}
+
+/// What an ADD works with, opened before it changes anything.
+struct Node {
+    namespace: PodNamespace,
+    program: SchedClassifier,
+    in_pod: Netlink,
+    on_node: Netlink,
+}
+
+impl Node {
+    fn open(request: &Add) -> Result<Self, Error> {
+        let namespace = PodNamespace::open(&request.netns)?;
+        Ok(Self {
+            program: program::open(&request.places.program_pin(FROM_POD))?,
+            in_pod: namespace.netlink()?,
+            on_node: Netlink::open()?,
+            namespace,
+        })
+    }
+
+    /// The order matters: the program stands on the host end before the pod's end is up, so that
+    /// no packet of the pod passes without it; and the host end is up, with route and neighbour,
+    /// before the pod's is, so that the pod's first packet is answered.
+    fn apply(self, plan: &Plan, undo: &mut Undo<'_>) -> Result<(), Error> {
+        let Self {
+            namespace,
+            program,
+            mut in_pod,
+            mut on_node,
+        } = self;
+        let create = message::create_veth(plan, namespace.file());
+        on_node
+            .run(vec![create])
+            .map_err(|error| match error.errno() {
+                Some(errno) if errno == Errno::EEXIST as i32 => {
+                    Error::AlreadyAttached(plan.host.name.clone())
+                }
+                _ => error,
+            })?;
+        // Undone from the last: the interface first, then the pin, as in DEL.
+        undo.note(Done::Pin(plan.link_pin.clone()));
+        undo.note(Done::Interface(plan.host.name.clone()));
+
+        program::attach(program, &plan.host.name, &plan.link_pin)?;
+
+        for (name, value) in &plan.sysctls {
+            sysctl::set(name, value)?;
+        }
+        let host = index_of(&mut on_node, &plan.host.name)?;
+        on_node.run(message::bring_up(&plan.host, host))?;
+        let pod = index_of(&mut in_pod, &plan.pod.name)?;
+        in_pod.run(message::bring_up(&plan.pod, pod))?;
+        // An interface that got its carrier a moment ago drops what is sent to it until the
+        // kernel's link watch has run; asking for its state makes it run now (Linux 6.8,
+        // facd15dfd691), so that the node's first packet to the pod (a probe) is not lost.
+        on_node.run(vec![message::find_link(&plan.host.name)])?;
+        Ok(())
+    }
+}
+
+/// The specification has ADD refuse an interface that is there already.
+fn refuse_taken_name(request: &Add, in_pod: &mut Netlink) -> Result<(), Error> {
+    let name = request.attachment.interface.as_str();
+    match in_pod.run(vec![message::find_link(name)]) {
+        Ok(_index) => Err(Error::InterfaceExists {
+            interface: name.to_owned(),
+            netns: request.netns.clone(),
+        }),
+        Err(error) if error.errno() == Some(Errno::ENODEV as i32) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn index_of(netlink: &mut Netlink, name: &str) -> Result<u32, Error> {
+    let missing = || Error::Netlink {
+        doing: format!("find the interface {name} just made"),
+        said: None,
+        source: Errno::ENODEV.into(),
+    };
+    let found = netlink.run(vec![message::find_link(name)])?;
+    found.first().copied().ok_or_else(missing)
+}

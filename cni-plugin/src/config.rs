@@ -1,0 +1,284 @@
+//! The network configuration on stdin: read as the runtime sends it, then judged key by key.
+//! ADD needs all of it to be right; DEL only what says where things were put.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use proxy_abi::ownership::{DEFAULT_BPFFS, PIN_LINKS, PIN_PROGRAMS, PIN_ROOT};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::attachment::is_plain_name;
+use crate::error::Error;
+use crate::range::{Bounds, Range, RangeError, RangeSet};
+use crate::version::CniVersion;
+
+/// Where `host-local` keeps its leases unless told otherwise.
+const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
+/// The smallest MTU that Linux lets IPv4 run on (RFC 791: 68 octets without fragmentation).
+const SMALLEST_MTU: u32 = 68;
+/// The largest MTU of a veth (`ETH_MAX_MTU`).
+const LARGEST_MTU: u32 = 65535;
+
+/// The configuration as it came. Keys not named here are the runtime's or another plugin's.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Config {
+    cni_version: Option<String>,
+    name: Option<String>,
+    mtu: Option<u32>,
+    bpffs: Option<PathBuf>,
+    ip_masq: Option<bool>,
+    #[serde(default)]
+    ipam: Ipam,
+    dns: Option<Value>,
+    #[serde(default)]
+    runtime_config: Value,
+    #[serde(default)]
+    args: Value,
+    prev_result: Option<Value>,
+}
+
+/// The `ipam` section, as `host-local` reads it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ipam {
+    data_dir: Option<PathBuf>,
+    #[serde(default)]
+    ranges: Vec<Vec<RangeConfig>>,
+    #[serde(flatten)]
+    single: RangeConfig,
+}
+
+/// One range; also the old form of `ipam` with a single one inlined.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RangeConfig {
+    subnet: Option<IpNet>,
+    range_start: Option<IpAddr>,
+    range_end: Option<IpAddr>,
+    gateway: Option<IpAddr>,
+}
+
+/// Where this network keeps what outlives a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Folder of the lease files: `<dataDir>/<network name>`.
+    pub(crate) leases: PathBuf,
+    /// Mount point of the bpffs that holds flatnet's pins.
+    pub(crate) bpffs: PathBuf,
+}
+
+impl Places {
+    /// Pin of a program that the agent loaded.
+    pub(crate) fn program_pin(&self, program: &str) -> PathBuf {
+        self.bpffs.join(PIN_ROOT).join(PIN_PROGRAMS).join(program)
+    }
+
+    /// Pin of the link between a program and one interface.
+    pub(crate) fn link_pin(&self, program: &str, interface: &str) -> PathBuf {
+        self.bpffs
+            .join(PIN_ROOT)
+            .join(PIN_LINKS)
+            .join(format!("{program}-{interface}"))
+    }
+}
+
+impl Config {
+    /// Decodes the bytes on stdin.
+    ///
+    /// # Errors
+    /// When they are not JSON, or a key has a value of the wrong type.
+    pub(crate) fn decode(stdin: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(stdin).map_err(Error::Decode)
+    }
+
+    /// The version to speak. A configuration without one means 0.1.0 by the specification's
+    /// history, which this plugin does not speak.
+    ///
+    /// # Errors
+    /// When this plugin does not speak it.
+    pub(crate) fn version(&self) -> Result<CniVersion, Error> {
+        let asked = self.cni_version.as_deref().unwrap_or("0.1.0");
+        CniVersion::parse(asked).ok_or_else(|| Error::Version(asked.to_owned()))
+    }
+
+    /// Where the state of the network is kept.
+    ///
+    /// # Errors
+    /// When the network's name is missing or unfit for a folder, or a path is relative.
+    pub(crate) fn places(&self) -> Result<Places, Error> {
+        let name = self.name.as_deref().unwrap_or_default();
+        if !is_plain_name(name) {
+            return Err(invalid(
+                "name",
+                name,
+                "must be a letter or digit, then letters, digits, '_', '.' or '-'",
+            ));
+        }
+        let data_dir = absolute(
+            "ipam.dataDir",
+            self.ipam.data_dir.as_ref(),
+            DEFAULT_DATA_DIR,
+        )?;
+        let bpffs = absolute("bpffs", self.bpffs.as_ref(), DEFAULT_BPFFS)?;
+        Ok(Places {
+            leases: data_dir.join(name),
+            bpffs,
+        })
+    }
+
+    /// The interface MTU in bytes; `None` leaves the kernel's default, 1500.
+    ///
+    /// # Errors
+    /// When no veth takes it.
+    pub(crate) fn mtu(&self) -> Result<Option<u32>, Error> {
+        match self.mtu {
+            // 0 is how configurations of the reference plugins say "default".
+            None | Some(0) => Ok(None),
+            Some(mtu @ SMALLEST_MTU..=LARGEST_MTU) => Ok(Some(mtu)),
+            Some(mtu) => Err(invalid(
+                "mtu",
+                mtu,
+                "must be between 68 and 65535, or 0 for the default",
+            )),
+        }
+    }
+
+    /// The range sets a pod gets an address from, one of each.
+    ///
+    /// # Errors
+    /// When there is none, when one is malformed, or when more than one IPv4 set is configured.
+    pub(crate) fn range_sets(&self) -> Result<Vec<RangeSet>, Error> {
+        let inlined = self
+            .ipam
+            .single
+            .subnet
+            .map(|_| vec![self.ipam.single.clone()]);
+        let sets: Vec<_> = inlined
+            .into_iter()
+            .chain(self.ipam.ranges.iter().cloned())
+            .collect();
+        match sets.as_slice() {
+            [] => return Err(invalid("ipam.ranges", "", "must name at least one subnet")),
+            [_] => {}
+            [_, more @ ..] => {
+                return Err(unsupported(
+                    "ipam.ranges",
+                    format!("{} range sets", more.len() + 1),
+                    "one address a pod, so one range set",
+                ));
+            }
+        }
+        let sets = sets
+            .into_iter()
+            .enumerate()
+            .map(|(index, set)| range_set(index, set));
+        sets.collect()
+    }
+
+    /// The `dns` section, which ADD hands through to its result.
+    pub(crate) fn dns(&self) -> Value {
+        self.dns
+            .clone()
+            .unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    }
+
+    /// Refuses what this plugin knows of and cannot do, rather than attach a pod in another way
+    /// than was asked for.
+    ///
+    /// # Errors
+    /// Names the first such key.
+    pub(crate) fn refuse_unsupported(&self) -> Result<(), Error> {
+        if self.ip_masq == Some(true) {
+            return Err(unsupported(
+                "ipMasq",
+                true,
+                "the agent decides about masquerading, for the whole node",
+            ));
+        }
+        if let Some(previous) = self.prev_result.as_ref().filter(|value| !value.is_null()) {
+            return Err(unsupported(
+                "prevResult",
+                previous,
+                "flatnet-cni makes the interface, so it must be the first plugin in the list",
+            ));
+        }
+        let fixed = "a fixed address cannot be asked for";
+        let asked_for = [
+            (
+                "runtimeConfig.portMappings",
+                &self.runtime_config["portMappings"],
+                "host ports are not served",
+            ),
+            ("runtimeConfig.ips", &self.runtime_config["ips"], fixed),
+            (
+                "runtimeConfig.ipRanges",
+                &self.runtime_config["ipRanges"],
+                "ranges come from the ipam section",
+            ),
+            ("args.cni.ips", &self.args["cni"]["ips"], fixed),
+        ];
+        for (key, value, why) in asked_for {
+            if value.as_array().is_some_and(|list| !list.is_empty()) {
+                return Err(unsupported(key, value, why));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn range_set(index: usize, set: Vec<RangeConfig>) -> Result<RangeSet, Error> {
+    let faulty = |source: RangeError| Error::Ranges {
+        index,
+        source: source.into(),
+    };
+    let mut ranges = Vec::with_capacity(set.len());
+    for range in set {
+        let subnet = range
+            .subnet
+            .ok_or_else(|| invalid("ipam.ranges[].subnet", "", "must be given"))?;
+        let bounds = Bounds {
+            start: range.range_start,
+            end: range.range_end,
+            gateway: range.gateway,
+        };
+        ranges.push(Range::checked(subnet, bounds).map_err(faulty)?);
+    }
+    let set = RangeSet::checked(ranges).map_err(faulty)?;
+    if !set.is_ipv4() {
+        return Err(unsupported("ipam.ranges", set, "pods have IPv4 addresses"));
+    }
+    Ok(set)
+}
+
+fn absolute(key: &'static str, given: Option<&PathBuf>, default: &str) -> Result<PathBuf, Error> {
+    let path = given
+        .filter(|path| !path.as_os_str().is_empty())
+        .cloned()
+        .unwrap_or_else(|| default.into());
+    if path.is_relative() {
+        return Err(invalid(key, path.display(), "must be an absolute path"));
+    }
+    Ok(path)
+}
+
+fn invalid(key: &'static str, value: impl ToString, why: &'static str) -> Error {
+    Error::Config {
+        key,
+        value: value.to_string(),
+        why,
+    }
+}
+
+fn unsupported(key: &'static str, value: impl ToString, why: &'static str) -> Error {
+    Error::Unsupported {
+        key,
+        value: value.to_string(),
+        why,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Configurations as runtimes send them: what they mean, and what is refused by which name.
+
+use super::*;
+use serde_json::json;
+
+fn mk_config(json: &Value) -> Config {
+    Config::decode(json.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn the_agreed_configuration_and_its_defaults() {
+    let config = mk_config(&json!({
+        "cniVersion": "1.0.0", "name": "flatnet", "type": "flatnet-cni", "mtu": 1450, "bpffs": "/run/bpf",
+        "ipam": {"dataDir": "/run/leases", "ranges": [[{"subnet": "10.244.1.0/24"}]]},
+        "capabilities": {"portMappings": true}, "somebody-else's": [1],
+    }));
+    assert_eq!(config.version().unwrap(), CniVersion::V1_0_0);
+    assert_eq!(config.mtu().unwrap(), Some(1450));
+    assert_eq!(
+        config.places().unwrap(),
+        Places {
+            leases: "/run/leases/flatnet".into(),
+            bpffs: "/run/bpf".into()
+        }
+    );
+    assert_eq!(
+        config.range_sets().unwrap()[0].to_string(),
+        "10.244.1.1-10.244.1.254"
+    );
+    config.refuse_unsupported().unwrap();
+
+    let sparse = mk_config(
+        &json!({"name": "n", "ipam": {"subnet": "10.0.0.0/24", "rangeStart": "10.0.0.7"}}),
+    );
+    let default = Places {
+        leases: "/var/lib/cni/networks/n".into(),
+        bpffs: "/sys/fs/bpf".into(),
+    };
+    assert_eq!(sparse.places().unwrap(), default);
+    assert_eq!(sparse.mtu().unwrap(), None);
+    assert_eq!(
+        sparse.range_sets().unwrap()[0].to_string(),
+        "10.0.0.7-10.0.0.254"
+    );
+    assert_eq!(sparse.dns(), json!({}));
+}
+
+#[test]
+fn what_is_refused_and_by_which_name() {
+    let rows = [
+        (json!({"cniVersion": null}), "0.1.0"),
+        (json!({"cniVersion": "0.2.0"}), "0.2.0"),
+        (json!({"cniVersion": "2.0.0"}), "2.0.0"),
+        (json!({"name": "../etc"}), "name"),
+        (json!({"name": ""}), "name"),
+        (json!({"name": "n", "bpffs": "sys/fs/bpf"}), "bpffs"),
+        (
+            json!({"name": "n", "ipam": {"dataDir": "leases"}}),
+            "ipam.dataDir",
+        ),
+        (json!({"mtu": 67}), "mtu"),
+        (json!({"mtu": 65536}), "mtu"),
+        (json!({"ipam": {}}), "ipam.ranges"),
+        (json!({"ipam": {"ranges": [[]]}}), "range set 0"),
+        (json!({"ipam": {"ranges": [[{}]]}}), "subnet"),
+        (
+            json!({"ipam": {"ranges": [[{"subnet": "10.0.0.1/24"}]]}}),
+            "10.0.0.1/24",
+        ),
+        (
+            json!({"ipam": {"ranges": [[{"subnet": "fd00::/64"}]]}}),
+            "fd00::",
+        ),
+        (
+            json!({"ipam": {"ranges": [[{"subnet": "10.0.0.0/24"}], [{"subnet": "10.0.1.0/24"}]]}}),
+            "2 range sets",
+        ),
+        (json!({"ipMasq": true}), "ipMasq"),
+        (json!({"prevResult": {"ips": []}}), "prevResult"),
+        (
+            json!({"runtimeConfig": {"portMappings": [{"hostPort": 80}]}}),
+            "runtimeConfig.portMappings",
+        ),
+        (
+            json!({"runtimeConfig": {"ips": ["10.0.0.9/24"]}}),
+            "runtimeConfig.ips",
+        ),
+        (
+            json!({"args": {"cni": {"ips": ["10.0.0.9"]}}}),
+            "args.cni.ips",
+        ),
+    ];
+    for (mut json, expected) in rows {
+        let whole = [
+            ("cniVersion", json!("1.0.0")),
+            ("name", json!("n")),
+            ("ipam", json!({"ranges": [[{"subnet": "10.0.0.0/24"}]]})),
+        ];
+        for (key, value) in whole {
+            json.as_object_mut().unwrap().entry(key).or_insert(value);
+        }
+        let config = mk_config(&json);
+        let judged = config
+            .version()
+            .map(drop)
+            .and_then(|()| config.places().map(drop))
+            .and_then(|()| config.mtu().map(drop))
+            .and_then(|()| config.refuse_unsupported())
+            .and_then(|()| config.range_sets().map(drop));
+        let refused = judged.expect_err(&json.to_string()).to_string();
+        assert!(
+            refused.contains(expected),
+            "{json}: {refused:?} lacks {expected:?}"
+        );
+    }
+}
+
+#[test]
+fn empty_lists_and_null_ask_for_nothing() {
+    let config = mk_config(&json!({
+        "prevResult": null, "ipMasq": false, "mtu": 0,
+        "runtimeConfig": {"portMappings": [], "ips": []}, "args": {"cni": {}},
+    }));
+    config.refuse_unsupported().unwrap();
+    assert_eq!(config.mtu().unwrap(), None);
+}
+
+#[test]
+fn what_does_not_decode() {
+    for stdin in [
+        "",
+        "null",
+        "[]",
+        "{",
+        r#"{"mtu":"big"}"#,
+        r#"{"ipam":{"ranges":[[{"subnet":"10.0.0.0"}]]}}"#,
+    ] {
+        assert!(
+            matches!(Config::decode(stdin.as_bytes()), Err(Error::Decode(_))),
+            "{stdin:?}"
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! Everything that can go wrong, one variant for each thing a caller can do about it. What the
+//! runtime gets to see of it is decided in `report`.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::range::RangeError;
+use crate::version::CniVersion;
+
+/// Why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A version of the specification not spoken here.
+    #[error("cniVersion {0} is not spoken here; spoken are {known}", known = CniVersion::ALL.map(CniVersion::as_str).join(", "))]
+    Version(String),
+    /// A configuration key known and not supported.
+    #[error("{key}: {value} is not supported: {why}")]
+    Unsupported {
+        /// Path of the key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// Why not, in words.
+        why: &'static str,
+    },
+    /// An environment variable missing or unfit.
+    #[error("{name}={value:?}: expected {expected}")]
+    Environment {
+        /// Its name.
+        name: &'static str,
+        /// Its value; empty when missing.
+        value: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// Stdin could not be read.
+    #[error("cannot read the network configuration from stdin")]
+    Stdin(#[source] io::Error),
+    /// The configuration is not JSON, or a value has the wrong type.
+    #[error("cannot decode the network configuration")]
+    Decode(#[source] serde_json::Error),
+    /// A configuration key with an unfit value.
+    #[error("{key}: {value:?} {why}")]
+    Config {
+        /// Path of the key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        why: &'static str,
+    },
+    /// The `ipam` section's ranges make no sense.
+    #[error("ipam: range set {index}: {source}")]
+    Ranges {
+        /// Which set, from 0.
+        index: usize,
+        /// What is wrong with it.
+        source: Box<RangeError>,
+    },
+    /// The pod's network namespace cannot be used.
+    #[error("CNI_NETNS={path}: {doing}")]
+    Namespace {
+        /// The file given.
+        path: String,
+        /// What failed.
+        doing: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// CNI_NETNS is the namespace this process runs in.
+    #[error(
+        "CNI_NETNS={0} is the node's own network namespace; a pod on the host network needs no CNI plugin"
+    )]
+    OwnNamespace(String),
+    /// The pod already has an interface of that name.
+    #[error(
+        "interface {interface} already exists in the network namespace {netns}; a DEL must come before another ADD"
+    )]
+    InterfaceExists {
+        /// CNI_IFNAME.
+        interface: String,
+        /// CNI_NETNS.
+        netns: String,
+    },
+    /// The node already has the host end: the same attachment was added before.
+    #[error(
+        "host interface {0} already exists: this container and interface were added before; a DEL must come before another ADD"
+    )]
+    AlreadyAttached(String),
+    /// No free address.
+    #[error("no free address in {ranges}: each has a lease in {}", folder.display())]
+    Exhausted {
+        /// The range set.
+        ranges: String,
+        /// The lease folder.
+        folder: PathBuf,
+    },
+    /// A file operation on leases, pins or sysctls failed.
+    #[error("cannot {doing} {}", path.display())]
+    File {
+        /// The operation.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel refused a change of interfaces, addresses, routes or neighbours.
+    #[error("cannot {doing}{}", said.as_deref().map(|said| format!(" ({said})")).unwrap_or_default())]
+    Netlink {
+        /// The operation and its object.
+        doing: String,
+        /// What the kernel added in words.
+        said: Option<String>,
+        /// The error number.
+        source: io::Error,
+    },
+    /// The agent has not loaded and pinned its programs.
+    #[error("{} does not exist: flatnet-agent has not loaded its programs on this node yet. Start it (or wait until it is ready) and try again", .0.display())]
+    ProgramMissing(PathBuf),
+    /// A BPF program or link cannot be used.
+    #[error("cannot {doing} {}", pin.display())]
+    Program {
+        /// The operation.
+        doing: &'static str,
+        /// The pin it concerns.
+        pin: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A lease to give back belongs to somebody else.
+    #[error("the lease of {0} is no longer this container's")]
+    ForeignLease(IpAddr),
+    /// DEL went on after the first failure and found more.
+    #[error("{} things could not be removed: {}", .0.len(), joined(.0))]
+    Several(Vec<Self>),
+    /// A bug.
+    #[error("flatnet-cni panicked: {0}")]
+    Panic(String),
+}
+
+impl Error {
+    /// Adapter for file operations.
+    pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File {
+            doing,
+            path,
+            source,
+        }
+    }
+
+    /// The kernel's error number, where it was the kernel that refused.
+    pub(crate) fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Netlink { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
+
+    /// All that failed as one error; `Ok` when nothing did.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
+    /// The chain of causes below the message, for the reader who wants to know more.
+    pub(crate) fn causes(&self) -> String {
+        if let Self::Several(errors) = self {
+            let each: Vec<_> = errors
+                .iter()
+                .map(Self::causes)
+                .filter(|text| !text.is_empty())
+                .collect();
+            return each.join("; ");
+        }
+        let first = std::error::Error::source(self);
+        let chain = std::iter::successors(first, |error| error.source());
+        let texts: Vec<_> = chain.map(ToString::to_string).collect();
+        texts.join(": ")
+    }
+}
+
+fn joined(errors: &[Error]) -> String {
+    let texts: Vec<_> = errors.iter().map(Error::to_string).collect();
+    texts.join("; ")
+}

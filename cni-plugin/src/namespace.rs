@@ -1,0 +1,99 @@
+//! The one door into a pod's network namespace. Only a netlink socket comes out of it: the socket
+//! stays in the namespace it was opened in, so everything after works from the node's side and no
+//! code can be left standing in the wrong one.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::thread;
+
+use nix::sched::{CloneFlags, setns};
+
+use crate::error::Error;
+use crate::netlink::Netlink;
+
+/// The namespace this process was started in.
+const OWN: &str = "/proc/self/ns/net";
+
+/// A pod's network namespace, held open.
+#[derive(Debug)]
+pub(crate) struct PodNamespace {
+    path: String,
+    file: File,
+}
+
+impl PodNamespace {
+    /// Opens the file that stands for the namespace.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is the node's own: routes meant for a pod would go there.
+    pub(crate) fn open(path: &str) -> Result<Self, Error> {
+        let failed = |doing| {
+            move |source| Error::Namespace {
+                path: path.to_owned(),
+                doing,
+                source,
+            }
+        };
+        let file = File::open(path).map_err(failed("cannot open it"))?;
+        let theirs = file.metadata().map_err(failed("cannot look at it"))?;
+        let ours = fs::metadata(OWN).map_err(Error::file("look at", OWN.as_ref()))?;
+        if (theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino()) {
+            return Err(Error::OwnNamespace(path.to_owned()));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// The file, to name the namespace to the kernel.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// A netlink socket in the namespace. A thread goes in, opens it and ends there: there is no
+    /// way back to forget, and none that could fail.
+    ///
+    /// # Errors
+    /// When the file is no network namespace or the socket cannot be opened.
+    pub(crate) fn netlink(&self) -> Result<Netlink, Error> {
+        let failed = |doing| {
+            move |source| Error::Namespace {
+                path: self.path.clone(),
+                doing,
+                source,
+            }
+        };
+        thread::scope(|scope| {
+            let open_inside = || {
+                setns(&self.file, CloneFlags::CLONE_NEWNET).map_err(|errno| {
+                    failed("cannot enter it as a network namespace")(errno.into())
+                })?;
+                Netlink::open()
+            };
+            let thread = thread::Builder::new().spawn_scoped(scope, open_inside);
+            let inside = thread.map_err(failed("cannot start a thread to enter it"))?;
+            let gone = || io::Error::other("the thread that entered it panicked");
+            inside
+                .join()
+                .unwrap_or_else(|_payload| Err(failed("cannot open a socket in it")(gone())))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_pods_namespace() {
+        let missing = PodNamespace::open("/proc/self/ns/nothing").unwrap_err();
+        assert!(matches!(missing, Error::Namespace { .. }), "{missing}");
+        let own = PodNamespace::open(OWN).unwrap_err();
+        assert!(matches!(own, Error::OwnNamespace(_)), "{own}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let plain = PodNamespace::open(file.path().to_str().unwrap()).unwrap();
+        assert!(matches!(plain.netlink(), Err(Error::Namespace { .. })));
+    }
+}

@@ -1,0 +1,202 @@
+//! What the runtime gets to see: the one place where an error becomes a code of the CNI
+//! specification (1.1.0, section 5, "Error") and an outcome becomes stdout and an exit status.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::reply::Reply;
+use crate::version::CniVersion;
+
+/// Codes of the specification.
+mod code {
+    pub(super) const INCOMPATIBLE_VERSION: u32 = 1;
+    pub(super) const UNSUPPORTED_FIELD: u32 = 2;
+    pub(super) const INVALID_ENVIRONMENT: u32 = 4;
+    pub(super) const IO_FAILURE: u32 = 5;
+    pub(super) const DECODE_FAILURE: u32 = 6;
+    pub(super) const INVALID_CONFIG: u32 = 7;
+    pub(super) const TRY_AGAIN_LATER: u32 = 11;
+    // From 100 on they are the plugin's own.
+    pub(super) const NO_FREE_ADDRESS: u32 = 100;
+    pub(super) const ALREADY_ATTACHED: u32 = 101;
+    pub(super) const NETLINK: u32 = 102;
+    pub(super) const PROGRAM: u32 = 103;
+    pub(super) const LEASE: u32 = 104;
+    pub(super) const BUG: u32 = 199;
+}
+
+/// The error structure of the specification.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorReport {
+    cni_version: &'static str,
+    code: u32,
+    msg: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    details: String,
+}
+
+/// Prints the outcome as JSON on stdout and says what to exit with.
+pub(crate) fn print(outcome: Result<Reply, Error>, version: CniVersion) -> ExitCode {
+    let (text, status) = match outcome {
+        Ok(reply) => (reply.to_json(), ExitCode::SUCCESS),
+        Err(error) => (Some(error_json(&error, version)), ExitCode::FAILURE),
+    };
+    // A runtime that closed its end of the pipe has stopped listening; the status still counts.
+    let mut stdout = std::io::stdout().lock();
+    let _closed = text
+        .map(|text| writeln!(stdout, "{text}"))
+        .and_then(Result::err);
+    status
+}
+
+fn error_json(error: &Error, version: CniVersion) -> String {
+    let report = ErrorReport {
+        cni_version: version.as_str(),
+        code: code_of(error),
+        msg: error.to_string(),
+        details: error.causes(),
+    };
+    serde_json::json!(report).to_string()
+}
+
+fn code_of(error: &Error) -> u32 {
+    match error {
+        Error::Version(_) => code::INCOMPATIBLE_VERSION,
+        Error::Unsupported { .. } => code::UNSUPPORTED_FIELD,
+        Error::Environment { .. } | Error::Namespace { .. } | Error::OwnNamespace(_) => {
+            code::INVALID_ENVIRONMENT
+        }
+        Error::Stdin(_) | Error::File { .. } => code::IO_FAILURE,
+        Error::Decode(_) => code::DECODE_FAILURE,
+        Error::Config { .. } | Error::Ranges { .. } => code::INVALID_CONFIG,
+        Error::ProgramMissing(_) => code::TRY_AGAIN_LATER,
+        Error::Exhausted { .. } => code::NO_FREE_ADDRESS,
+        Error::InterfaceExists { .. } | Error::AlreadyAttached(_) => code::ALREADY_ATTACHED,
+        Error::Netlink { .. } => code::NETLINK,
+        Error::Program { .. } => code::PROGRAM,
+        Error::ForeignLease(_) => code::LEASE,
+        Error::Several(errors) => errors.first().map_or(code::BUG, code_of),
+        Error::Panic(_) => code::BUG,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::tests::mk_input;
+    use crate::request;
+    use serde_json::{Value, json};
+
+    fn parsed(error: &Error) -> Value {
+        serde_json::from_str(&error_json(error, CniVersion::V0_4_0)).unwrap()
+    }
+
+    #[test]
+    fn an_error_has_the_specified_shape() {
+        let source = std::io::Error::from_raw_os_error(17);
+        let error = Error::Netlink {
+            doing: "create the veth pair".into(),
+            said: Some("no room".into()),
+            source,
+        };
+        let expected = json!({
+            "cniVersion": "0.4.0", "code": 102,
+            "msg": "cannot create the veth pair (no room)", "details": "File exists (os error 17)",
+        });
+        assert_eq!(parsed(&error), expected);
+        assert_eq!(parsed(&Error::Version("7".into())).get("details"), None);
+    }
+
+    #[test]
+    fn a_missing_program_asks_to_try_again_and_names_the_remedy() {
+        let report = parsed(&Error::ProgramMissing(
+            "/sys/fs/bpf/flatnet/programs/from_pod".into(),
+        ));
+        assert_eq!(report["code"], 11);
+        let message = report["msg"].as_str().unwrap();
+        assert!(
+            message.contains("/sys/fs/bpf/flatnet/programs/from_pod")
+                && message.contains("flatnet-agent")
+        );
+    }
+
+    #[test]
+    fn several_errors_are_all_told() {
+        let errors = vec![
+            Error::Panic("a".into()),
+            Error::ForeignLease("10.0.0.2".parse().unwrap()),
+        ];
+        let report = parsed(&Error::all(errors).unwrap_err());
+        assert_eq!(report["code"], 199);
+        assert!(report["msg"].as_str().unwrap().contains("10.0.0.2"));
+    }
+
+    /// One row a way to get the request wrong: environment changed, stdin, code, word in the message.
+    #[test]
+    fn wrong_requests_and_their_codes() {
+        const GOOD: &str =
+            r#"{"cniVersion":"1.0.0","name":"n","ipam":{"ranges":[[{"subnet":"10.0.0.0/24"}]]}}"#;
+        let rows: [(&str, &str, &str, u32, &str); 16] = [
+            ("CNI_COMMAND", "", GOOD, 4, "CNI_COMMAND"),
+            ("CNI_COMMAND", "FLY", GOOD, 4, "CNI_COMMAND"),
+            ("CNI_COMMAND", "CHECK", GOOD, 4, "CNI_COMMAND"),
+            ("CNI_COMMAND", "add", GOOD, 4, "CNI_COMMAND"),
+            ("CNI_CONTAINERID", "", GOOD, 4, "CNI_CONTAINERID"),
+            ("CNI_CONTAINERID", "../x", GOOD, 4, "CNI_CONTAINERID"),
+            ("CNI_IFNAME", "", GOOD, 4, "CNI_IFNAME"),
+            ("CNI_IFNAME", "sixteen-bytes-xx", GOOD, 4, "CNI_IFNAME"),
+            ("CNI_NETNS", "", GOOD, 4, "CNI_NETNS"),
+            ("CNI_ARGS", "IgnoreUnknown", GOOD, 4, "CNI_ARGS"),
+            (
+                "CNI_ARGS",
+                "K8S_POD_NAME=p;IP=10.0.0.7",
+                GOOD,
+                4,
+                "CNI_ARGS",
+            ),
+            ("CNI_PATH", "/bin", "{", 6, "decode"),
+            ("CNI_PATH", "/bin", r#"{"name":"n"}"#, 1, "0.1.0"),
+            (
+                "CNI_PATH",
+                "/bin",
+                r#"{"cniVersion":"3.0.0","name":"n"}"#,
+                1,
+                "3.0.0",
+            ),
+            (
+                "CNI_PATH",
+                "/bin",
+                r#"{"cniVersion":"1.0.0","name":"/"}"#,
+                7,
+                "name",
+            ),
+            (
+                "CNI_PATH",
+                "/bin",
+                r#"{"cniVersion":"1.0.0","name":"n","ipMasq":true}"#,
+                2,
+                "ipMasq",
+            ),
+        ];
+        for (name, value, stdin, code, word) in rows {
+            let mut environment = vec![
+                ("CNI_COMMAND", "ADD"),
+                ("CNI_CONTAINERID", "c"),
+                ("CNI_NETNS", "/n"),
+                ("CNI_IFNAME", "eth0"),
+            ];
+            environment.retain(|(kept, _)| *kept != name);
+            environment.push((name, value));
+            let report = parsed(&request::parse(&mk_input(&environment, stdin)).unwrap_err());
+            assert_eq!(report["code"], code, "{name}={value} {stdin}: {report}");
+            assert!(
+                report["msg"].as_str().unwrap().contains(word),
+                "{report} lacks {word:?}"
+            );
+        }
+    }
+}

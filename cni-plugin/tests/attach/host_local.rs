@@ -1,0 +1,119 @@
+//! The upstream `host-local` plugin and this one on the same folder: each sees, respects and
+//! releases the other's leases, so that a node can move between plugins.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::call::Call;
+use crate::node::{Node, Pod, address_of, on_a_node, read};
+
+/// Where distributions put the reference plugins.
+const FOLDERS: [&str; 3] = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];
+
+fn on_a_node_with_host_local(test: impl FnOnce(&Node, &Path) + Send + 'static) {
+    let found: Option<PathBuf> = FOLDERS
+        .iter()
+        .map(|folder| Path::new(folder).join("host-local"))
+        .find(|path| path.exists());
+    match found {
+        Some(binary) => on_a_node(move |node| test(node, &binary)),
+        None => {
+            let missing = "needs host-local (Debian package containernetworking-plugins)";
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "cannot run in CI: {missing}"
+            );
+            eprintln!("skipped: {missing}");
+        }
+    }
+}
+
+fn host_local(node: &Node, binary: &Path, command: &str, container: &str) -> Call {
+    Call {
+        binary: binary.to_owned(),
+        ..node.call(command, container, "/run/netns/unused")
+    }
+}
+
+fn host_local_address(result: &Value) -> &str {
+    result["ips"][0]["address"]
+        .as_str()
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap()
+}
+
+#[test]
+fn they_take_turns_on_one_range() {
+    on_a_node_with_host_local(|node, binary| {
+        let ours = node.add("ours-1", &Pod::new());
+        assert_eq!(address_of(&ours), "10.244.1.2");
+        let theirs = host_local(node, binary, "ADD", "theirs-1").succeed();
+        assert_eq!(
+            host_local_address(&theirs),
+            "10.244.1.3",
+            "it goes on from our cursor"
+        );
+        let ours = node.add("ours-2", &Pod::new());
+        assert_eq!(address_of(&ours), "10.244.1.4", "we go on from its cursor");
+        for (address, owner) in [
+            ("10.244.1.2", "ours-1"),
+            ("10.244.1.3", "theirs-1"),
+            ("10.244.1.4", "ours-2"),
+        ] {
+            assert_eq!(read(node.lease(address)), format!("{owner}\r\neth0"));
+        }
+        assert_eq!(read(node.lease("last_reserved_ip.0")), "10.244.1.4");
+    });
+}
+
+#[test]
+fn each_releases_the_others_leases() {
+    on_a_node_with_host_local(|node, binary| {
+        let before = node.leftovers();
+        host_local(node, binary, "ADD", "theirs").succeed();
+        node.del("theirs");
+        assert_eq!(node.leftovers(), before);
+
+        let pod = Pod::new();
+        let result = node.add("ours", &pod);
+        host_local(node, binary, "DEL", "ours").succeed();
+        assert!(!node.lease(&address_of(&result)).exists());
+        node.del("ours");
+        assert_eq!(node.leftovers(), before);
+    });
+}
+
+#[test]
+fn both_call_the_same_range_full() {
+    on_a_node_with_host_local(|node, binary| {
+        let node = &node.with_subnet("10.244.9.0/29");
+        let mut given = Vec::new();
+        for n in 0..2 {
+            given.push(
+                host_local_address(
+                    &host_local(node, binary, "ADD", &format!("theirs-{n}")).succeed(),
+                )
+                .to_owned(),
+            );
+            given.push(address_of(&node.add(&format!("ours-{n}"), &Pod::new())));
+        }
+        given.push(address_of(&node.add("ours-2", &Pod::new())));
+        assert_eq!(
+            given,
+            (2..=6).map(|n| format!("10.244.9.{n}")).collect::<Vec<_>>()
+        );
+        assert_eq!(
+            node.call("ADD", "late", &Pod::new().path()).fail()["code"],
+            100
+        );
+        let refused = host_local(node, binary, "ADD", "late")
+            .start()
+            .wait_with_output()
+            .unwrap();
+        assert!(!refused.status.success());
+        assert!(String::from_utf8_lossy(&refused.stdout).contains("no IP addresses available"));
+    });
+}

@@ -1,0 +1,13 @@
+//! The real binary against the real kernel: each test has a node (network namespace, bpffs,
+//! folders) and pods of its own, which end with the test's thread, also after a panic.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod call;
+mod classifier;
+mod node;
+
+mod add_and_del;
+mod crash;
+mod host_local;
+mod refusals;
+mod traffic;

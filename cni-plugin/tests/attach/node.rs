@@ -1,0 +1,251 @@
+//! A node to test on: a thread in network and mount namespaces of its own, with a bpffs, a lease
+//! folder and a pinned program, and pods that are network namespaces held by a file descriptor.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::classifier::{self, Verdict};
+
+/// A node, seen from its own thread.
+pub(crate) struct Node {
+    folder: tempfile::TempDir,
+    /// The `ipam.ranges` subnet of its configuration.
+    pub(crate) subnet: &'static str,
+}
+
+/// Runs a test on a fresh node. What the test makes in namespaces ends with its thread.
+pub(crate) fn on_a_node(test: impl FnOnce(&Node) + Send + 'static) {
+    if let Some(missing) = missing() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "cannot run in CI: {missing}"
+        );
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let body = move || {
+        let node = Node::new();
+        test(&node);
+    };
+    if let Err(panic) = thread::spawn(body).join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn missing() -> Option<&'static str> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("needs root, for network namespaces and BPF");
+    }
+    let ip = Command::new("ip").arg("-V").stdout(Stdio::null()).status();
+    ip.is_err().then_some("needs ip (Debian package iproute2)")
+}
+
+impl Node {
+    fn new() -> Self {
+        unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
+        let none: Option<&str> = None;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        let node = Self {
+            folder: tempfile::tempdir().unwrap(),
+            subnet: "10.244.1.0/24",
+        };
+        let bpffs = node.path("bpf");
+        fs::create_dir(&bpffs).unwrap();
+        mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), none).unwrap();
+        for folder in ["programs", "links"] {
+            fs::create_dir_all(bpffs.join("flatnet").join(folder)).unwrap();
+        }
+        node.load(Verdict::Next);
+        ip(&["link", "set", "lo", "up"]);
+        // An address of the node's own, to speak to pods from.
+        ip(&["address", "add", "172.30.0.11/32", "dev", "lo"]);
+        node
+    }
+
+    /// The same node with another pod subnet.
+    pub(crate) fn with_subnet(&self, subnet: &'static str) -> Self {
+        let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
+        std::os::unix::fs::symlink(self.path("bpf"), folder.path().join("bpf")).unwrap();
+        Self { folder, subnet }
+    }
+
+    /// Pins `from_pod` with another verdict, for pods to come.
+    pub(crate) fn load(&self, verdict: Verdict) {
+        let pin = self.pin("programs/from_pod");
+        let _absent = fs::remove_file(&pin);
+        classifier::pin(&pin, verdict);
+    }
+
+    /// A file or folder of the node's own.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file below `flatnet/` on its bpffs.
+    pub(crate) fn pin(&self, name: &str) -> PathBuf {
+        self.path("bpf/flatnet").join(name)
+    }
+
+    /// A lease file's path.
+    pub(crate) fn lease(&self, address: &str) -> PathBuf {
+        self.path("networks/flatnet").join(address)
+    }
+
+    /// Its network configuration.
+    pub(crate) fn config(&self) -> Value {
+        json!({
+            "cniVersion": "1.0.0", "name": "flatnet", "type": "flatnet-cni", "mtu": 1450,
+            "bpffs": self.path("bpf"),
+            "ipam": {
+                "type": "host-local",
+                "dataDir": self.path("networks"),
+                "ranges": [[{"subnet": self.subnet}]],
+            },
+        })
+    }
+
+    /// A call of the plugin with the node's configuration.
+    pub(crate) fn call(&self, command: &str, container: &str, netns: &str) -> Call {
+        let environment = [
+            ("CNI_COMMAND", command),
+            ("CNI_CONTAINERID", container),
+            ("CNI_NETNS", netns),
+            ("CNI_IFNAME", "eth0"),
+            ("CNI_PATH", "/opt/cni/bin"),
+            (
+                "CNI_ARGS",
+                "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0",
+            ),
+        ];
+        Call {
+            binary: env!("CARGO_BIN_EXE_flatnet-cni").into(),
+            environment: environment
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            config: self.config(),
+        }
+    }
+
+    /// ADD that must succeed; its result.
+    pub(crate) fn add(&self, container: &str, pod: &Pod) -> Value {
+        self.call("ADD", container, &pod.path()).succeed()
+    }
+
+    /// DEL that must succeed, without the namespace.
+    pub(crate) fn del(&self, container: &str) {
+        assert_eq!(self.call("DEL", container, "").succeed(), Value::Null);
+    }
+
+    /// All that a plugin could have left on the node, by name. The round-robin cursor and the
+    /// lock stay for good, as with host-local.
+    pub(crate) fn leftovers(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for link in ip_json(&["link", "show"]).as_array().unwrap() {
+            names.insert(format!("link {}", link["ifname"].as_str().unwrap()));
+        }
+        for route in ip_json(&["route", "show", "proto", "170"])
+            .as_array()
+            .unwrap()
+        {
+            names.insert(format!("route {}", route["dst"]));
+        }
+        for (kind, folder) in [
+            ("lease", self.path("networks/flatnet")),
+            ("pin", self.pin("links")),
+        ] {
+            let entries = fs::read_dir(folder).into_iter().flatten();
+            let found = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let found = found.filter(|name| name != "lock" && name != "last_reserved_ip.0");
+            names.extend(found.map(|name| format!("{kind} {name}")));
+        }
+        names
+    }
+}
+
+/// A pod: a network namespace that lives as long as this.
+pub(crate) struct Pod(File);
+
+impl Pod {
+    /// A fresh one, with nothing but a loopback.
+    pub(crate) fn new() -> Self {
+        let make = || {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            File::open("/proc/thread-self/ns/net").unwrap()
+        };
+        Self(thread::spawn(make).join().unwrap())
+    }
+
+    /// What CNI_NETNS says of it.
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
+
+    /// Runs something in it. A socket opened there may be brought out and used from anywhere.
+    pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let enter = || {
+                setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
+                work()
+            };
+            scope.spawn(enter).join().unwrap()
+        })
+    }
+}
+
+/// Runs `ip`, which must succeed.
+pub(crate) fn ip(arguments: &[&str]) {
+    let output = Command::new("ip").args(arguments).output().unwrap();
+    assert!(
+        output.status.success(),
+        "ip {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// What `ip -j` says.
+pub(crate) fn ip_json(arguments: &[&str]) -> Value {
+    let output = Command::new("ip")
+        .args(["-j", "-d"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "ip {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = if output.stdout.is_empty() {
+        b"[]"
+    } else {
+        output.stdout.as_slice()
+    };
+    serde_json::from_slice(text).unwrap()
+}
+
+/// The pod's address in an ADD result, without its prefix.
+pub(crate) fn address_of(result: &Value) -> String {
+    let address = result["ips"][0]["address"].as_str().unwrap();
+    address.strip_suffix("/32").unwrap().to_owned()
+}
+
+/// The name of the host end in an ADD result.
+pub(crate) fn host_end_of(result: &Value) -> String {
+    result["interfaces"][0]["name"].as_str().unwrap().to_owned()
+}
+
+/// What a file says, trimmed.
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.trim().to_owned()
+}
