@@ -12,12 +12,15 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Asks cargo about the workspace this xtask was compiled from.
+    /// Asks cargo about the workspace whose `cargo xtask` was typed. Cargo says at run time where
+    /// that is; what was compiled in is wrong when a clone was moved with its target folder.
     ///
     /// # Errors
     /// When cargo cannot read a manifest; the message is cargo's own.
     pub(crate) fn locate() -> anyhow::Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let room = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let manifest = room.join("../Cargo.toml");
         let metadata = MetadataCommand::new()
             .manifest_path(manifest)
             .no_deps()

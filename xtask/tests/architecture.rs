@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Node, PackageId};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    let room = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the crate is");
+    Path::new(&room).join("..")
 }
 
 fn metadata() -> Metadata {

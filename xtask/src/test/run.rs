@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::suite::Suite;
-use super::tally::{self, Line, Tally};
+use super::tally::{Reader, Tally};
 
 /// How long one suite may take. The slowest (the lab) takes a few minutes on two cores.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
@@ -25,15 +25,13 @@ pub(super) fn run(command: &mut Command, suite: &Suite) -> anyhow::Result<Tally>
         .spawn()
         .with_context(|| format!("cannot start the tests of {}", suite.name))?;
     let lines = lines_of(&mut child)?;
-    let mut tally = Tally::default();
+    let mut reader = Reader::default();
     let ended = read_until(&lines, Instant::now() + PATIENCE, |line| {
-        println!("{line}");
-        match tally::read(line) {
-            Line::Failed(test) => tally.failures.push(suite.name.path(test)),
-            Line::Result(counts) => tally.add(counts),
-            Line::Other => {}
+        if reader.line(line, |test| suite.name.path(test)) {
+            println!("{line}");
         }
     });
+    let mut tally = reader.finish();
     if !ended {
         child
             .kill()

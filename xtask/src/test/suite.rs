@@ -58,6 +58,7 @@ impl Suite {
     /// The command that runs the suite; with `exact`, only the tests still in `self.tests`.
     pub(super) fn command(&self, workspace: &Workspace, exact: bool) -> Command {
         let mut command = self.program.command(workspace);
+        command.arg("--show-output");
         if exact {
             command.arg("--exact").args(&self.tests);
         }

@@ -7,7 +7,7 @@ use std::fmt;
 pub(super) struct Tally {
     pub(super) passed: usize,
     pub(super) failed: usize,
-    /// Tests with `#[ignore]`.
+    /// Tests with `#[ignore]`, and those that said they cannot run here.
     pub(super) skipped: usize,
     /// The full name of each failed test or suite.
     pub(super) failures: Vec<String>,
@@ -39,30 +39,67 @@ impl fmt::Display for Tally {
     }
 }
 
-/// What one line of a test program's output says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
-    /// `test NAME ... FAILED`
-    Failed(&'a str),
-    /// `test result: …`
-    Result(Tally),
-    /// Anything else.
-    Other,
+/// What a test that cannot run here prints before it returns (and panics instead in CI).
+const SKIPPED: &str = "skipped: ";
+/// The headings of libtest's sections under `--show-output`.
+const SUCCESSES: &str = "successes:";
+const FAILURES: &str = "failures:";
+
+/// Reads the output of one test program, run with `--show-output`, line by line.
+///
+/// What successful tests printed is of no interest, except that a test which skipped itself
+/// counts as passed in libtest's eyes and must not in ours.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    tally: Tally,
+    in_successes: bool,
+    /// Whether the test whose output we are in has already been counted as skipped.
+    counted: bool,
+    skipped: usize,
 }
 
-/// Reads one line of a test program's output.
-pub(super) fn read(line: &str) -> Line<'_> {
-    if let Some(counts) = line.strip_prefix("test result: ") {
-        return Line::Result(Tally {
-            passed: count(counts, " passed"),
-            failed: count(counts, " failed"),
-            skipped: count(counts, " ignored"),
-            failures: Vec::new(),
-        });
+impl Reader {
+    /// Takes the next line; says whether it is worth showing. `full_name` completes a test's.
+    pub(super) fn line(&mut self, line: &str, full_name: impl Fn(&str) -> String) -> bool {
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            self.in_successes = false;
+            self.result(counts);
+        } else if line == SUCCESSES {
+            self.in_successes = true;
+        } else if line == FAILURES {
+            self.in_successes = false;
+        } else if self.in_successes {
+            self.success_output(line);
+        } else if let Some(test) = line
+            .strip_prefix("test ")
+            .and_then(|l| l.strip_suffix(" ... FAILED"))
+        {
+            self.tally.failures.push(full_name(test));
+        }
+        !self.in_successes
     }
-    line.strip_prefix("test ")
-        .and_then(|rest| rest.strip_suffix(" ... FAILED"))
-        .map_or(Line::Other, Line::Failed)
+
+    fn success_output(&mut self, line: &str) {
+        if line.starts_with("---- ") && line.ends_with(" ----") {
+            self.counted = false;
+        } else if line.starts_with(SKIPPED) && !self.counted {
+            self.counted = true;
+            self.skipped += 1;
+            eprintln!("    {line}");
+        }
+    }
+
+    fn result(&mut self, counts: &str) {
+        let skipped = std::mem::take(&mut self.skipped);
+        self.tally.passed += count(counts, " passed").saturating_sub(skipped);
+        self.tally.failed += count(counts, " failed");
+        self.tally.skipped += count(counts, " ignored") + skipped;
+    }
+
+    /// The sum of what was read.
+    pub(super) fn finish(self) -> Tally {
+        self.tally
+    }
 }
 
 /// The number in front of `what` in `ok. 3 passed; 1 failed; …`.
@@ -88,27 +125,43 @@ mod tests {
         }
     }
 
+    /// Reads a whole output; returns the tally and the lines worth showing.
+    fn read(output: &str) -> (Tally, Vec<&str>) {
+        let mut reader = Reader::default();
+        let shown = output
+            .lines()
+            .filter(|line| reader.line(line, |test| format!("k::{test}")));
+        let shown = shown.collect();
+        (reader.finish(), shown)
+    }
+
     #[test]
-    fn libtest_lines_are_read() {
-        for (line, expected) in [
-            (
-                "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 1 filtered out; \
-                 finished in 0.00s",
-                Line::Result(tally(12, 0, 3)),
-            ),
-            (
-                "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
-                Line::Result(tally(1, 2, 0)),
-            ),
-            (
-                "test flow::tests::reverse ... FAILED",
-                Line::Failed("flow::tests::reverse"),
-            ),
-            ("test flow::tests::reverse ... ok", Line::Other),
-            ("running 2 tests", Line::Other),
-        ] {
-            assert_eq!(read(line), expected, "{line}");
-        }
+    fn results_are_read_and_failures_named() {
+        let ok = "running 1 test\ntest a::b ... ok\n\ntest result: ok. 12 passed; 0 failed; \
+                  3 ignored; 0 measured; 1 filtered out; finished in 0.00s\n";
+        assert_eq!(read(ok).0, tally(12, 0, 3));
+        assert_eq!(read(ok).1.len(), 4, "all of it is shown");
+        let failed = "test a ... FAILED\nfailures:\n---- a stdout ----\nwhy\n\
+                      test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured\n";
+        let expected = Tally {
+            failures: vec!["k::a".to_owned()],
+            ..tally(1, 1, 0)
+        };
+        assert_eq!(read(failed).0, expected);
+        assert!(
+            read(failed).1.contains(&"why"),
+            "what a failed test printed is shown"
+        );
+    }
+
+    #[test]
+    fn a_test_that_skipped_itself_did_not_pass() {
+        let output = "test a ... ok\ntest b ... ok\n\nsuccesses:\n\n---- a stdout ----\n\
+                      skipped: no root\nskipped: no root\n\n---- b stdout ----\nnoise\n\n\
+                      successes:\n    a\n    b\n\ntest result: ok. 2 passed; 0 failed; 0 ignored\n";
+        let (tally, shown) = read(output);
+        assert_eq!(tally, super::tests::tally(1, 0, 1));
+        assert!(!shown.contains(&"noise"), "{shown:?}");
     }
 
     #[test]
