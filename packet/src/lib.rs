@@ -1,1 +1,12 @@
-//! (to be written)
+//! What can be decided from bytes alone: header views, checksums, the hash of a flow, the choice
+//! of an endpoint, the packets that refuse. Pure and `no_std`; the kernel half is built from it
+//! and the host tests it. Nothing here touches a map or an skb, nothing allocates or panics on
+//! what came from the wire.
+#![cfg_attr(not(test), no_std)]
+
+pub mod checksum;
+pub mod choice;
+pub mod ethernet;
+pub mod ipv4;
+pub mod refusal;
+pub mod transport;

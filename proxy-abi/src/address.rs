@@ -125,7 +125,10 @@ mod tests {
     fn ipv4_round_trips_through_the_mapped_form() {
         let address: IpAddr = "10.96.0.10".parse().unwrap();
         let ip = Ip::from(address);
-        assert_eq!(ip.octets(), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 96, 0, 10]);
+        assert_eq!(
+            ip.octets(),
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 96, 0, 10]
+        );
         assert_eq!(ip.as_v4(), Some([10, 96, 0, 10]));
         assert_eq!(IpAddr::from(ip), address);
     }

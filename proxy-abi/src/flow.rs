@@ -78,21 +78,37 @@ impl Flow {
     #[inline(always)]
     #[must_use]
     pub const fn to_endpoint(endpoint: (Ip, Port), generation: u32) -> Self {
-        Self { address: endpoint.0, port: endpoint.1, part: 1, zero: 0, generation }
+        Self {
+            address: endpoint.0,
+            port: endpoint.1,
+            part: 1,
+            zero: 0,
+            generation,
+        }
     }
 
     /// The replies' direction: they come from `frontend`, as far as the client can tell.
     #[inline(always)]
     #[must_use]
     pub const fn from_frontend(frontend: (Ip, Port), generation: u32) -> Self {
-        Self { address: frontend.0, port: frontend.1, part: 0, zero: 0, generation }
+        Self {
+            address: frontend.0,
+            port: frontend.1,
+            part: 0,
+            zero: 0,
+            generation,
+        }
     }
 
     /// Which part of the packet to rewrite.
     #[inline(always)]
     #[must_use]
     pub const fn part(&self) -> Part {
-        if self.part == 0 { Part::Source } else { Part::Destination }
+        if self.part == 0 {
+            Part::Source
+        } else {
+            Part::Destination
+        }
     }
 
     /// What to write there.

@@ -26,7 +26,12 @@ impl FrontendKey {
     #[inline(always)]
     #[must_use]
     pub const fn new(address: Ip, port: Port, protocol: u8) -> Self {
-        Self { address, port, protocol, zero: 0 }
+        Self {
+            address,
+            port,
+            protocol,
+            zero: 0,
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! What a translated socket asked for.
+//! What a translated socket asked for and what it got.
 //!
 //! Map `socket_peers`, written by connect4/6 and read by getpeername4/6: socket cookie (u64, host
-//! order) -> the frontend that the program dialled, so that getpeername() tells what connect()
-//! was told.
+//! order) -> the frontend that the application dialled, so that getpeername() tells what connect()
+//! was told. The endpoint stands beside it because a socket may be disconnected and connected
+//! again to something else: only while its peer is that endpoint is the frontend the answer.
 
 use crate::{Ip, Port};
 
@@ -10,20 +11,40 @@ use crate::{Ip, Port};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketPeer {
-    /// The frontend's address.
-    pub address: Ip,
-    /// The frontend's port.
-    pub port: Port,
-    zero: [u8; 2],
+    frontend: Ip,
+    endpoint: Ip,
+    frontend_port: Port,
+    endpoint_port: Port,
+    zero: [u8; 4],
 }
 
-crate::plain_bytes!(SocketPeer, 20);
+crate::plain_bytes!(SocketPeer, 40);
 
 impl SocketPeer {
-    /// The frontend at `address`:`port`.
+    /// A socket that dialled `frontend` and was connected to `endpoint`.
     #[inline(always)]
     #[must_use]
-    pub const fn new(address: Ip, port: Port) -> Self {
-        Self { address, port, zero: [0; 2] }
+    pub const fn new(frontend: (Ip, Port), endpoint: (Ip, Port)) -> Self {
+        Self {
+            frontend: frontend.0,
+            endpoint: endpoint.0,
+            frontend_port: frontend.1,
+            endpoint_port: endpoint.1,
+            zero: [0; 4],
+        }
+    }
+
+    /// What the application dialled.
+    #[inline(always)]
+    #[must_use]
+    pub const fn frontend(&self) -> (Ip, Port) {
+        (self.frontend, self.frontend_port)
+    }
+
+    /// What the kernel connected it to.
+    #[inline(always)]
+    #[must_use]
+    pub const fn endpoint(&self) -> (Ip, Port) {
+        (self.endpoint, self.endpoint_port)
     }
 }

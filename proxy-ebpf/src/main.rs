@@ -1,2 +1,105 @@
-//! (to be written)
+//! The kernel half of the service proxy: one thin entry a hook. An entry says where a packet or a
+//! socket stands, calls the walk, and turns its outcome into an action in one exhaustive match.
+//!
+//! The walk of a packet is [`translate`]: parse -> known flow? -> service -> endpoint -> rewrite;
+//! then [`forward`] or [`refuse`]. The walk of a socket is [`socket`]: service -> endpoint ->
+//! address. Maps are touched through [`maps`] alone, packet bytes through [`skb`] alone.
+#![cfg_attr(target_arch = "bpf", no_std)]
+#![cfg_attr(target_arch = "bpf", no_main)]
+#![cfg_attr(
+    not(target_arch = "bpf"),
+    allow(dead_code, reason = "the host only compiles it")
+)]
+#![expect(
+    missing_docs,
+    unreachable_pub,
+    reason = "aya's macros wrap each entry in an exported function without the entry's docs"
+)]
+
+mod parse;
+mod refuse;
+mod rewrite;
+mod service;
+mod translate;
+mod verdict;
+
+mod socket;
+
+mod maps;
+mod skb;
+
+use aya_ebpf::macros::{cgroup_sock_addr, classifier};
+use aya_ebpf::programs::{SockAddrContext, TcContext};
+
+use crate::skb::Skb;
+use crate::translate::{Allow, translate};
+use crate::verdict::{socket_verdict, verdict};
+
+/// tcx ingress on the host end of a pod's veth: what the pod sends, its own flows and replies.
+#[classifier]
+pub fn from_pod(ctx: TcContext) -> i32 {
+    let skb = Skb::new(ctx);
+    let outcome = translate(&skb, Allow::EVERYTHING);
+    verdict(&skb, refuse::to_pod(&skb, outcome))
+}
+
+/// tcx ingress on an uplink: replies to the node's own processes take the frontend's address again.
+#[classifier]
+pub fn from_network(ctx: TcContext) -> i32 {
+    let skb = Skb::new(ctx);
+    let outcome = translate(&skb, Allow::REPLIES);
+    verdict(&skb, outcome)
+}
+
+/// tcx egress on an uplink: what the node's own processes send to a frontend.
+#[classifier]
+pub fn to_network(ctx: TcContext) -> i32 {
+    let skb = Skb::new(ctx);
+    let outcome = forward::anew(&skb, translate(&skb, Allow::REQUESTS));
+    verdict(&skb, refuse::to_node(&skb, outcome))
+}
+
+/// connect() of an IPv4 socket in the node's cgroup.
+#[cgroup_sock_addr(connect4)]
+pub fn connect4(ctx: SockAddrContext) -> i32 {
+    socket_verdict(socket::connect(&socket::V4(ctx)))
+}
+
+/// connect() of an IPv6 socket, which may name an IPv4 address in its mapped form.
+#[cgroup_sock_addr(connect6)]
+pub fn connect6(ctx: SockAddrContext) -> i32 {
+    socket_verdict(socket::connect(&socket::V6(ctx)))
+}
+
+/// getpeername() of an IPv4 socket: what connect() was asked for.
+#[cgroup_sock_addr(getpeername4)]
+pub fn getpeername4(ctx: SockAddrContext) -> i32 {
+    socket::getpeername(&socket::V4(ctx));
+    verdict::PROCEED
+}
+
+/// getpeername() of an IPv6 socket.
+#[cgroup_sock_addr(getpeername6)]
+pub fn getpeername6(ctx: SockAddrContext) -> i32 {
+    socket::getpeername(&socket::V6(ctx));
+    verdict::PROCEED
+}
+
+// The routing table's helper, bpf_fib_lookup, is for GPL-compatible programs only, so the three
+// crates that run in the kernel are offered under GPL-2.0 beside Apache-2.0, and this tells it.
+#[cfg(target_arch = "bpf")]
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 4] = *b"GPL\0";
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    // The verifier rejects a program with a reachable endless loop, so a panic that could happen
+    // is found when the program is loaded, not when it runs.
+    loop {}
+}
+
+/// The host builds this crate only so that one `cargo clippy` and one editor see both halves.
+#[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -1,0 +1,158 @@
+//! Every map of the kernel half, and the only code that touches one.
+//!
+//! | map | key -> value | writer | when full |
+//! |---|---|---|---|
+//! | `frontends` | address, port, protocol -> endpoint list | agent | the agent reports it |
+//! | `endpoints` | slot -> endpoint | agent | the agent reports it |
+//! | `flows` | tuple on arrival -> what to rewrite | packet programs | least recently used goes |
+//! | `socket_peers` | socket cookie -> frontend and endpoint | connect programs | the same |
+//! | `counters` | counter -> packets or sockets, per CPU | all programs | fixed |
+//!
+//! All of these are pinned by name, so that they outlive the agent. Sizes are defaults; the agent
+//! may set others when it creates them.
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::{BPF_ANY, BPF_F_NO_PREALLOC, BPF_NOEXIST};
+use aya_ebpf::helpers::bpf_get_socket_cookie;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
+use aya_ebpf::programs::SockAddrContext;
+use packet::refusal;
+use proxy_abi::{Counter, Endpoint, Flow, FlowKey, Frontend, FrontendKey, SocketPeer};
+
+/// 65 536 frontends: 10 000 Services with a few ports and addresses each. Not preallocated, so
+/// that a deleted element is freed after an RCU grace period; a preallocated one may be reused
+/// for another frontend while a program still reads it.
+#[map(name = "frontends")]
+static FRONTENDS: HashMap<FrontendKey, Frontend> = HashMap::pinned(65_536, BPF_F_NO_PREALLOC);
+
+/// 262 144 slots of 20 bytes: 100 000 endpoints and as many again while lists are replaced.
+#[map(name = "endpoints")]
+static ENDPOINTS: Array<Endpoint> = Array::pinned(262_144, 0);
+
+/// Two entries a flow: 131 072 flows.
+#[map(name = "flows")]
+static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::pinned(262_144, 0);
+
+/// One entry for each socket that dialled a frontend.
+#[map(name = "socket_peers")]
+static SOCKET_PEERS: LruHashMap<u64, SocketPeer> = LruHashMap::pinned(65_536, 0);
+
+#[map(name = "counters")]
+static COUNTERS: PerCpuArray<u64> = PerCpuArray::pinned(Counter::COUNT, 0);
+
+/// Room for frames that do not fit on the stack. Not pinned: it holds nothing between packets.
+#[map(name = "scratch")]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// The head of a frame, and the frame that answers it.
+#[repr(C)]
+pub(crate) struct Scratch {
+    /// What came.
+    pub(crate) question: [u8; refusal::TCP_FRAME],
+    /// What goes back.
+    pub(crate) answer: [u8; refusal::UNREACHABLE_FRAME],
+}
+
+/// This CPU's scratch memory, with what it last held.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<&'static mut Scratch> {
+    // SAFETY: the slot is this CPU's own, lives as long as the program, and a packet program is
+    // not interrupted by another on one CPU; each run asks for it once.
+    SCRATCH
+        .get_ptr_mut(0)
+        .map(|scratch| unsafe { &mut *scratch })
+}
+
+/// The frontend at this address, port and protocol.
+#[inline(always)]
+pub(crate) fn frontend(key: &FrontendKey) -> Option<Frontend> {
+    // SAFETY: an element of this map is replaced or freed only after an RCU grace period (it is
+    // not preallocated), and a program runs inside one read-side section; the copy is whole.
+    unsafe { FRONTENDS.get(key) }.copied()
+}
+
+/// The endpoint in a slot; `None` outside the array.
+#[inline(always)]
+pub(crate) fn endpoint(slot: u32) -> Option<Endpoint> {
+    ENDPOINTS.get(slot).copied()
+}
+
+/// What is known of a packet's flow.
+#[inline(always)]
+pub(crate) fn flow(key: &FlowKey) -> Option<Flow> {
+    // SAFETY: an LRU element may be given to another flow while it is copied; the kernel hands
+    // out such an element only when the table is full of newer ones, and every LRU user lives
+    // with it. A torn copy misdirects one packet of a flow that was just evicted.
+    unsafe { FLOWS.get(key) }.copied()
+}
+
+/// Why a flow entry was not made.
+pub(crate) enum Refusal {
+    /// Another flow has this key.
+    Exists,
+    /// No room.
+    Full,
+}
+
+/// Makes an entry that must not exist yet.
+#[inline(always)]
+pub(crate) fn claim_flow(key: &FlowKey, value: &Flow) -> Result<(), Refusal> {
+    const EEXIST: i32 = -17;
+    FLOWS
+        .insert(key, value, u64::from(BPF_NOEXIST))
+        .map_err(|errno| {
+            if errno == EEXIST {
+                Refusal::Exists
+            } else {
+                Refusal::Full
+            }
+        })
+}
+
+/// Makes or replaces an entry.
+#[inline(always)]
+pub(crate) fn put_flow(key: &FlowKey, value: &Flow) -> Result<(), Refusal> {
+    FLOWS
+        .insert(key, value, u64::from(BPF_ANY))
+        .map_err(|_| Refusal::Full)
+}
+
+/// Removes an entry, if it is there.
+#[inline(always)]
+pub(crate) fn forget_flow(key: &FlowKey) {
+    // Gone already is as good as removed.
+    _ = FLOWS.remove(key);
+}
+
+/// Remembers what a socket asked for.
+#[inline(always)]
+pub(crate) fn remember_peer(socket: &SockAddrContext, peer: &SocketPeer) {
+    // A full table can only mean a lost race for an LRU element; getpeername() then shows the
+    // endpoint, and the connection is as good as any.
+    _ = SOCKET_PEERS.insert(cookie(socket), peer, u64::from(BPF_ANY));
+}
+
+/// What a socket asked for.
+#[inline(always)]
+pub(crate) fn peer(socket: &SockAddrContext) -> Option<SocketPeer> {
+    // SAFETY: as for `flow`: the worst that a recycled element does is show an endpoint that the
+    // caller compares with the real peer before it believes it.
+    unsafe { SOCKET_PEERS.get(cookie(socket)) }.copied()
+}
+
+#[inline(always)]
+fn cookie(socket: &SockAddrContext) -> u64 {
+    // SAFETY: the helper takes the context of a sock_addr program, which this is.
+    unsafe { bpf_get_socket_cookie(socket.as_ptr()) }
+}
+
+/// Adds one.
+#[inline(always)]
+pub(crate) fn count(counter: Counter) {
+    if let Some(value) = COUNTERS.get_ptr_mut(counter as u32) {
+        // SAFETY: the pointer is this CPU's own slot, and a program of this kind does not
+        // interrupt itself on one CPU.
+        unsafe { *value += 1 };
+    }
+}

@@ -1,0 +1,190 @@
+//! The one door to packet bytes. Everything is read and written through kernel helpers that check
+//! bounds themselves, so no caller holds a pointer into a packet and none needs `unsafe`.
+
+use aya_ebpf::bindings::{
+    BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_fib_lookup as FibLookup,
+};
+use aya_ebpf::helpers::{
+    bpf_fib_lookup, bpf_redirect, bpf_redirect_neigh, bpf_skb_change_tail, bpf_skb_load_bytes,
+};
+use aya_ebpf::programs::TcContext;
+
+/// A packet at a tcx hook of an Ethernet device.
+pub(crate) struct Skb(TcContext);
+
+/// A helper said no: the bytes are not there or cannot be written.
+pub(crate) struct Failed;
+
+/// Where a packet goes next.
+pub(crate) enum Side {
+    /// Out of the interface.
+    Out,
+    /// Into the stack, as if the interface had received it.
+    In,
+}
+
+/// What the node's routing table says of a destination.
+pub(crate) enum Route {
+    /// Out of interface `ifindex`; both Ethernet addresses known: destination, source.
+    Neighbour { ifindex: u32, addresses: [u8; 12] },
+    /// Out of interface `ifindex`; the next hop must be asked for its Ethernet address.
+    Unresolved { ifindex: u32 },
+    /// Nowhere.
+    None,
+}
+
+impl Skb {
+    #[inline(always)]
+    pub(crate) const fn new(ctx: TcContext) -> Self {
+        Self(ctx)
+    }
+
+    /// The EtherType, host order, as the kernel read it off the frame.
+    #[inline(always)]
+    pub(crate) fn ether_type(&self) -> u16 {
+        // `protocol` holds the big-endian type in its low half.
+        u16::from_be(self.0.skb.protocol() as u16)
+    }
+
+    /// Index of the interface at which the packet stands.
+    #[inline(always)]
+    pub(crate) fn ifindex(&self) -> u32 {
+        // SAFETY: the context pointer is the kernel's, valid while the program runs, and the
+        // verifier checks this very load.
+        unsafe { (*self.0.skb.skb).ifindex }
+    }
+
+    /// `N` bytes from `offset` of the frame.
+    #[inline(always)]
+    pub(crate) fn load<const N: usize>(&self, offset: u32) -> Result<[u8; N], Failed> {
+        self.0.load(offset as usize).map_err(|_| Failed)
+    }
+
+    /// Fills the first `N` bytes of `bytes` from the start of the frame.
+    #[inline(always)]
+    pub(crate) fn load_head<const N: usize>(&self, bytes: &mut [u8; N]) -> Result<(), Failed> {
+        let to = (&raw mut *bytes).cast();
+        // SAFETY: the helper writes `N` bytes, which are all the caller's.
+        let result = unsafe { bpf_skb_load_bytes(self.0.skb.skb.cast(), 0, to, N as u32) };
+        if result == 0 { Ok(()) } else { Err(Failed) }
+    }
+
+    /// Writes `bytes` at `offset`; no checksum is touched.
+    #[inline(always)]
+    pub(crate) fn store<const N: usize>(&self, offset: u32, bytes: &[u8; N]) -> Result<(), Failed> {
+        self.0.store(offset as usize, bytes, 0).map_err(|_| Failed)
+    }
+
+    /// Patches the IPv4 header checksum at `offset` for four bytes that change.
+    #[inline(always)]
+    pub(crate) fn patch_ip(&self, offset: u32, from: [u8; 4], to: [u8; 4]) -> Result<(), Failed> {
+        let (from, to) = (u32::from_ne_bytes(from), u32::from_ne_bytes(to));
+        self.0
+            .l3_csum_replace(offset as usize, from.into(), to.into(), 4)
+            .map_err(|_| Failed)
+    }
+
+    /// Patches a transport checksum at `offset` for four bytes of the pseudo header.
+    #[inline(always)]
+    pub(crate) fn patch_pseudo(
+        &self,
+        offset: u32,
+        from: [u8; 4],
+        to: [u8; 4],
+    ) -> Result<(), Failed> {
+        let (from, to) = (u32::from_ne_bytes(from), u32::from_ne_bytes(to));
+        self.patch(
+            offset,
+            from.into(),
+            to.into(),
+            4 | u64::from(BPF_F_PSEUDO_HDR),
+        )
+    }
+
+    /// Patches a transport checksum at `offset` for two bytes of the transport header.
+    #[inline(always)]
+    pub(crate) fn patch_transport(
+        &self,
+        offset: u32,
+        from: [u8; 2],
+        to: [u8; 2],
+    ) -> Result<(), Failed> {
+        let (from, to) = (u16::from_ne_bytes(from), u16::from_ne_bytes(to));
+        self.patch(offset, from.into(), to.into(), 2)
+    }
+
+    #[inline(always)]
+    fn patch(&self, offset: u32, from: u64, to: u64, flags: u64) -> Result<(), Failed> {
+        // The flag keeps a UDP checksum of zero ("none", RFC 768) zero; to a TCP checksum, which
+        // is never that, it does nothing.
+        let flags = flags | u64::from(BPF_F_MARK_MANGLED_0);
+        self.0
+            .l4_csum_replace(offset as usize, from, to, flags)
+            .map_err(|_| Failed)
+    }
+
+    /// Makes the frame exactly `len` bytes long, at its end.
+    #[inline(always)]
+    pub(crate) fn resize(&self, len: u32) -> Result<(), Failed> {
+        // SAFETY: the helper takes the context and checks the length.
+        let result = unsafe { bpf_skb_change_tail(self.0.skb.skb, len, 0) };
+        if result == 0 { Ok(()) } else { Err(Failed) }
+    }
+
+    /// Asks the node's routing table for the way from `source` to `destination`, as for a packet
+    /// to be forwarded. (As for one of the node's own, BPF_FIB_LOOKUP_OUTPUT, the helper would
+    /// consider no interface but this one.) Forwarding must be enabled on the interface.
+    #[inline(always)]
+    pub(crate) fn route(&self, source: [u8; 4], destination: [u8; 4]) -> Route {
+        const SUCCESS: i64 = 0; // BPF_FIB_LKUP_RET_SUCCESS
+        const NO_NEIGHBOUR: i64 = 7; // BPF_FIB_LKUP_RET_NO_NEIGH
+        const AF_INET: u8 = 2;
+        // SAFETY: the struct is plain integers and unions of them; zero is a value of each.
+        let mut params: FibLookup = unsafe { core::mem::zeroed() };
+        params.family = AF_INET;
+        params.ifindex = self.ifindex();
+        params.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(source);
+        params.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(destination);
+        let size = size_of::<FibLookup>() as i32;
+        // SAFETY: the helper reads and writes `params` within the size that it is told.
+        let result = unsafe { bpf_fib_lookup(self.0.skb.skb.cast(), &raw mut params, size, 0) };
+        match result {
+            SUCCESS => Route::Neighbour {
+                ifindex: params.ifindex,
+                addresses: ethernet(&params),
+            },
+            NO_NEIGHBOUR => Route::Unresolved {
+                ifindex: params.ifindex,
+            },
+            _ => Route::None,
+        }
+    }
+
+    /// Sends the packet to an interface as it is.
+    #[inline(always)]
+    pub(crate) fn redirect(&self, ifindex: u32, side: Side) {
+        let flags = match side {
+            Side::Out => 0,
+            Side::In => u64::from(BPF_F_INGRESS),
+        };
+        // SAFETY: the helper takes numbers and notes them for when the program returns. Without
+        // unknown flags it cannot fail.
+        _ = unsafe { bpf_redirect(ifindex, flags) };
+    }
+
+    /// Sends the packet out of an interface, after the stack has found the Ethernet address of
+    /// its next hop (asking for it and holding the packet meanwhile, if need be).
+    #[inline(always)]
+    pub(crate) fn redirect_by_neighbour(&self, ifindex: u32) {
+        // SAFETY: as `redirect`; a null pointer of length 0 says: look the next hop up yourself.
+        _ = unsafe { bpf_redirect_neigh(ifindex, core::ptr::null_mut(), 0, 0) };
+    }
+}
+
+/// Destination and source, as they stand at the head of a frame.
+#[inline(always)]
+fn ethernet(params: &FibLookup) -> [u8; 12] {
+    let [a, b, c, d, e, f] = params.dmac;
+    let [g, h, i, j, k, l] = params.smac;
+    [a, b, c, d, e, f, g, h, i, j, k, l]
+}
