@@ -1,0 +1,103 @@
+//! The command line. Every flag has a twin in the environment, as a DaemonSet sets it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use proxy_abi::ownership::DEFAULT_BPFFS;
+
+/// The agent of a flatnet node: keeps eBPF programs, maps and routes as the cluster says.
+#[derive(Debug, Parser)]
+#[command(name = "flatnet-agent", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Keeps the node as the cluster says, until SIGTERM. Programs, maps, links and routes stay.
+    Run(Options),
+    /// Prints what `run` would change now, an operation a line, and changes nothing.
+    Diff(Options),
+}
+
+/// What the agent needs to know.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Name of this node's Node object.
+    #[arg(long, env = "NODE_NAME")]
+    pub node_name: String,
+    /// URL of the API server by a node's address; never a cluster IP, which is what this makes
+    /// work.
+    #[arg(long, env = "FLATNET_API_SERVER")]
+    pub api_server: Option<String>,
+    /// A kubeconfig file; without it, the pod's service account.
+    #[arg(long, env = "FLATNET_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Where bpffs is mounted.
+    #[arg(long, env = "FLATNET_BPFFS", default_value = DEFAULT_BPFFS)]
+    pub bpffs: PathBuf,
+    /// The cgroup2 folder that holds every process of this node and its pods.
+    #[arg(long, env = "FLATNET_CGROUP_ROOT", default_value = "/sys/fs/cgroup")]
+    pub cgroup_root: PathBuf,
+    /// Where the container runtime reads CNI configurations.
+    #[arg(long, env = "FLATNET_CNI_CONF_DIR", default_value = "/etc/cni/net.d")]
+    pub cni_conf_dir: PathBuf,
+    /// Where the CNI plugin keeps its leases.
+    #[arg(
+        long,
+        env = "FLATNET_CNI_DATA_DIR",
+        default_value = "/var/lib/cni/networks"
+    )]
+    pub cni_data_dir: PathBuf,
+    /// The eBPF object file.
+    #[arg(
+        long,
+        env = "FLATNET_PROGRAMS",
+        default_value = "/usr/lib/flatnet/flatnet-proxy.bpf.o"
+    )]
+    pub programs: PathBuf,
+    /// Entries of the flow table when it is created, two for each flow.
+    #[arg(long, env = "FLATNET_FLOW_TABLE_SIZE", value_parser = clap::value_parser!(u32).range(1024..))]
+    pub flow_table_size: Option<u32>,
+    /// Slots for endpoints when their map is created; about twice the endpoints of all Services.
+    #[arg(long, env = "FLATNET_ENDPOINT_SLOTS", value_parser = clap::value_parser!(u32).range(1024..))]
+    pub endpoint_slots: Option<u32>,
+    /// Whether TCP sockets are pointed at endpoints when they connect. Packets are translated
+    /// either way.
+    #[arg(long, env = "FLATNET_SOCKET_LB", default_value_t = true, action = clap::ArgAction::Set)]
+    pub socket_lb: bool,
+    /// Seconds between two looks at the whole of the kernel's state.
+    #[arg(long, env = "FLATNET_AUDIT_SECONDS", default_value = "30", value_parser = seconds)]
+    pub audit_seconds: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        _ => Err("expected whole seconds from 1 to 86400".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_audit_interval_is_bounded() {
+        assert_eq!(seconds("30"), Ok(Duration::from_secs(30)));
+        for wrong in ["0", "-1", "x", "100000"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

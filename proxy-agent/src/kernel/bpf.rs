@@ -1,0 +1,140 @@
+//! The bpf(2) commands that aya 0.14 does not offer: where a link is attached, and putting
+//! another program into a cgroup link. The only raw bpf system calls of the agent.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use crate::plan::links::{Hook, Observed};
+
+// Commands, link types and attach types of linux/bpf.h.
+const BPF_OBJ_GET: libc::c_long = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_LINK_UPDATE: libc::c_long = 29;
+const BPF_LINK_TYPE_CGROUP: u32 = 3;
+const BPF_LINK_TYPE_TCX: u32 = 11;
+const BPF_TCX_INGRESS: u32 = 46;
+
+/// Opens a pinned object (a link or a program).
+///
+/// # Errors
+/// The system call's; `NotFound` if nothing is pinned there.
+pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attributes {
+        pathname: u64,
+        bpf_fd: u32,
+        file_flags: u32,
+    }
+    let path = c_path(path)?;
+    let attributes = Attributes {
+        pathname: path.as_ptr() as u64,
+        bpf_fd: 0,
+        file_flags: 0,
+    };
+    let fd = bpf(BPF_OBJ_GET, &attributes)?;
+    // SAFETY: the command returns a new descriptor that nobody else holds.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What runs in a link and where it is attached.
+///
+/// # Errors
+/// The system call's.
+pub fn link(fd: &OwnedFd) -> io::Result<Observed> {
+    /// `struct bpf_link_info` as far as tcx (`ifindex`, `attach_type`) and cgroup links
+    /// (`cgroup_id`, `attach_type`) fill it.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        kind: u32,
+        id: u32,
+        prog_id: u32,
+        pad: u32,
+        place: [u32; 4],
+    }
+    #[repr(C)]
+    struct Attributes {
+        bpf_fd: u32,
+        info_len: u32,
+        info: u64,
+    }
+    let mut info = Info::default();
+    let attributes = Attributes {
+        bpf_fd: fd.as_raw_fd().cast_unsigned(),
+        info_len: size_of::<Info>() as u32,
+        info: (&raw mut info) as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes)?;
+    let Info {
+        kind,
+        prog_id,
+        place: [first, second, ..],
+        ..
+    } = info;
+    let hook = match kind {
+        BPF_LINK_TYPE_TCX if first == 0 => Hook::Gone,
+        BPF_LINK_TYPE_TCX if second == BPF_TCX_INGRESS => Hook::Ingress(first),
+        BPF_LINK_TYPE_TCX => Hook::Egress(first),
+        BPF_LINK_TYPE_CGROUP => match u64::from(second) << 32 | u64::from(first) {
+            0 => Hook::Gone,
+            id => Hook::Cgroup(id),
+        },
+        _ => Hook::Gone,
+    };
+    Ok(Observed {
+        program_id: prog_id,
+        hook,
+    })
+}
+
+/// Puts `program` into `link`: the next packet or call meets the new one, none meets neither.
+///
+/// # Errors
+/// The system call's.
+pub fn swap_program(link: &OwnedFd, program: &OwnedFd) -> io::Result<()> {
+    #[repr(C)]
+    struct Attributes {
+        link_fd: u32,
+        new_prog_fd: u32,
+        flags: u32,
+        old_prog_fd: u32,
+    }
+    let attributes = Attributes {
+        link_fd: link.as_raw_fd().cast_unsigned(),
+        new_prog_fd: program.as_raw_fd().cast_unsigned(),
+        flags: 0,
+        old_prog_fd: 0,
+    };
+    bpf(BPF_LINK_UPDATE, &attributes)?;
+    Ok(())
+}
+
+/// A path as the kernel takes it.
+///
+/// # Errors
+/// `InvalidInput` if it contains a NUL.
+pub fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+fn bpf<A>(command: libc::c_long, attributes: &A) -> io::Result<i32> {
+    // SAFETY: each caller passes the leading part of `union bpf_attr` that its command reads, with
+    // pointers to live memory; the kernel takes the size and treats the rest as zero.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_ref(attributes),
+            size_of::<A>(),
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result as i32)
+    }
+}

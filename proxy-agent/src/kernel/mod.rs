@@ -1,0 +1,9 @@
+//! The doors to the kernel: each thing that can be touched is touched in one file.
+
+pub mod bpf;
+pub mod links;
+pub mod maps;
+pub mod pins;
+pub mod programs;
+pub mod routes;
+pub mod sysctl;

@@ -1,0 +1,124 @@
+//! Where flatnet's pins are in a bpffs, and whether there is a bpffs at all.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use proxy_abi::ownership::{PIN_LINKS, PIN_MAPS, PIN_PROGRAMS, PIN_ROOT};
+
+/// `f_type` of bpffs (linux/magic.h).
+const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+
+/// The pins of one node.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    root: PathBuf,
+}
+
+/// The folders of the pins cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PinsError {
+    /// Nothing of that kind is mounted there.
+    #[error("{path} is no bpffs; mount one with: mount -t bpf bpffs {path}")]
+    NoBpffs {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder could not be read or made.
+    #[error("cannot use {path}: {source}")]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Pins {
+    /// The pins below a mounted bpffs.
+    ///
+    /// # Errors
+    /// [`PinsError`] if `bpffs` is not one.
+    pub fn below(bpffs: &Path) -> Result<Self, PinsError> {
+        let path = bpffs.to_path_buf();
+        match filesystem(bpffs) {
+            Ok(BPF_FS_MAGIC) => Ok(Self {
+                root: bpffs.join(PIN_ROOT),
+            }),
+            Ok(_) => Err(PinsError::NoBpffs { path }),
+            Err(source) => Err(PinsError::Io { path, source }),
+        }
+    }
+
+    /// Makes the folders.
+    ///
+    /// # Errors
+    /// [`PinsError::Io`].
+    pub fn create(&self) -> Result<(), PinsError> {
+        for path in [self.maps(), self.programs(), self.links()] {
+            fs::create_dir_all(&path).map_err(|source| PinsError::Io { path, source })?;
+        }
+        Ok(())
+    }
+
+    /// The folder of the maps.
+    #[must_use]
+    pub fn maps(&self) -> PathBuf {
+        self.root.join(PIN_MAPS)
+    }
+
+    /// The pin of a map.
+    #[must_use]
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.maps().join(name)
+    }
+
+    /// The folder of the programs.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        self.root.join(PIN_PROGRAMS)
+    }
+
+    /// The pin of a program.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs().join(name)
+    }
+
+    /// The folder of the links.
+    #[must_use]
+    pub fn links(&self) -> PathBuf {
+        self.root.join(PIN_LINKS)
+    }
+
+    /// The pin of a link.
+    #[must_use]
+    pub fn link(&self, name: &str) -> PathBuf {
+        self.links().join(name)
+    }
+}
+
+fn filesystem(path: &Path) -> io::Result<u64> {
+    let path = super::bpf::c_path(path)?;
+    // SAFETY: zeroed bytes are a valid `statfs`, a struct of integers.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path is NUL-terminated and `stat` is a whole struct, both alive for the call.
+    let result = unsafe { libc::statfs(path.as_ptr(), &raw mut stat) };
+    if result == 0 {
+        Ok(stat.f_type as u64)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_no_bpffs_is_named_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Pins::below(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("is no bpffs; mount one with"), "{error}");
+    }
+}

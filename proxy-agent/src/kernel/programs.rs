@@ -1,0 +1,198 @@
+//! Loads the kernel half and keeps the pinned programs current.
+//!
+//! A program is replaced only if it differs: the kernel's tag (a digest of the instructions) of
+//! the one just loaded against that of the pinned one. So an agent that starts again with the
+//! same object changes nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aya::programs::{Program, ProgramError, ProgramInfo};
+use aya::{Ebpf, EbpfLoader};
+use proxy_abi::ownership::{map, program};
+
+use super::pins::Pins;
+
+/// Every program of the kernel half.
+pub const ALL: [&str; 7] = [
+    program::FROM_POD,
+    program::FROM_NETWORK,
+    program::TO_NETWORK,
+    program::CONNECT4,
+    program::CONNECT6,
+    program::GETPEERNAME4,
+    program::GETPEERNAME6,
+];
+
+/// Every map of the kernel half.
+pub const MAPS: [&str; 5] = [
+    map::FRONTENDS,
+    map::ENDPOINTS,
+    map::FLOWS,
+    map::SOCKET_PEERS,
+    map::COUNTERS,
+];
+
+/// Sizes that the agent may choose when it creates a map; `None` is the object's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sizes {
+    /// Entries of `flows`: two for each flow.
+    pub flows: Option<u32>,
+    /// Entries of `endpoints`.
+    pub endpoints: Option<u32>,
+}
+
+/// The kernel half cannot be loaded or pinned.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramsError {
+    /// The object file.
+    #[error("cannot read the eBPF object {path} (built by `cargo xtask build`): {source}")]
+    Object {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Its maps.
+    #[error("cannot create or reuse the maps in {pins}: {source}")]
+    Maps {
+        /// The folder of the pins.
+        pins: PathBuf,
+        /// Why not.
+        source: Box<aya::EbpfError>,
+    },
+    /// A program that the object lacks.
+    #[error("the eBPF object has no program {name}; it was built from another version")]
+    Missing {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A program that the kernel refuses.
+    #[error("the kernel refuses program {name}: {source}")]
+    Load {
+        /// Its name.
+        name: &'static str,
+        /// The verifier's words.
+        source: Box<ProgramError>,
+    },
+    /// A pin that cannot be made.
+    #[error("cannot pin program {name}: {reason}")]
+    Pin {
+        /// Its name.
+        name: &'static str,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// A loaded kernel half, not attached anywhere.
+pub struct Loaded {
+    ebpf: Ebpf,
+    tags: BTreeMap<&'static str, u64>,
+}
+
+/// A program whose pin is missing or holds something else than what was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outdated(pub &'static str);
+
+/// Whether the maps are there, so that loading reuses them and changes nothing.
+#[must_use]
+pub fn maps_exist(pins: &Pins) -> bool {
+    MAPS.iter().all(|name| pins.map(name).exists())
+}
+
+/// Loads every program; maps are reused where they are pinned and created and pinned otherwise.
+///
+/// # Errors
+/// [`ProgramsError`].
+pub fn load(object: &Path, pins: &Pins, sizes: Sizes) -> Result<Loaded, ProgramsError> {
+    let bytes = fs::read(object).map_err(|source| ProgramsError::Object {
+        path: object.to_path_buf(),
+        source,
+    })?;
+    let mut loader = EbpfLoader::new();
+    loader.default_map_pin_directory(pins.maps());
+    for (name, size) in [(map::FLOWS, sizes.flows), (map::ENDPOINTS, sizes.endpoints)] {
+        if let Some(size) = size {
+            loader.map_max_entries(name, size);
+        }
+    }
+    let mut ebpf = loader.load(&bytes).map_err(|source| ProgramsError::Maps {
+        pins: pins.maps(),
+        source: Box::new(source),
+    })?;
+    let mut tags = BTreeMap::new();
+    for name in ALL {
+        let program = ebpf
+            .program_mut(name)
+            .ok_or(ProgramsError::Missing { name })?;
+        let tag = load_one(program).map_err(|source| ProgramsError::Load {
+            name,
+            source: Box::new(source),
+        })?;
+        tags.insert(name, tag);
+    }
+    Ok(Loaded { ebpf, tags })
+}
+
+fn load_one(program: &mut Program) -> Result<u64, ProgramError> {
+    match program {
+        Program::SchedClassifier(program) => program.load()?,
+        Program::CgroupSockAddr(program) => program.load()?,
+        _ => return Err(ProgramError::UnexpectedProgramType),
+    }
+    Ok(program.info()?.tag())
+}
+
+impl Loaded {
+    /// The programs whose pins are missing or differ.
+    #[must_use]
+    pub fn outdated(&self, pins: &Pins) -> Vec<Outdated> {
+        let differs =
+            |name: &&str| pinned(pins, name).map(|info| info.tag()) != self.tags.get(name).copied();
+        ALL.into_iter().filter(differs).map(Outdated).collect()
+    }
+
+    /// Pins a loaded program in the place of what is pinned under its name, in one step, so that
+    /// a CNI ADD at any moment finds one or the other.
+    ///
+    /// # Errors
+    /// [`ProgramsError::Pin`].
+    pub fn pin(&mut self, outdated: Outdated, pins: &Pins) -> Result<(), ProgramsError> {
+        let Outdated(name) = outdated;
+        let failed = |reason: String| ProgramsError::Pin { name, reason };
+        let program = self
+            .ebpf
+            .program_mut(name)
+            .ok_or(ProgramsError::Missing { name })?;
+        let fresh = pins.program(&format!("{name}.new"));
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed(error.to_string()));
+            }
+            _ => {}
+        }
+        program
+            .pin(&fresh)
+            .map_err(|error| failed(error.to_string()))?;
+        fs::rename(&fresh, pins.program(name)).map_err(|error| failed(error.to_string()))?;
+        Ok(())
+    }
+
+    /// The loaded object, for tests that run its programs.
+    pub fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+}
+
+/// The kernel's id of the program pinned under a name.
+#[must_use]
+pub fn current_id(pins: &Pins, name: &str) -> Option<u32> {
+    pinned(pins, name).map(|info| info.id())
+}
+
+fn pinned(pins: &Pins, name: &str) -> Option<ProgramInfo> {
+    ProgramInfo::from_pin(pins.program(name)).ok()
+}

@@ -1,0 +1,256 @@
+//! Which program is attached where: links by the name of their pin.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use proxy_abi::ownership::program;
+
+/// Where a program is attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// tcx ingress of the interface with this index.
+    Ingress(u32),
+    /// tcx egress of the interface with this index.
+    Egress(u32),
+    /// The cgroup with this id (the inode number of its folder).
+    Cgroup(u64),
+    /// Nowhere any more: the interface or cgroup is gone.
+    Gone,
+}
+
+/// A link that should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Name of the program.
+    pub program: &'static str,
+    /// Where.
+    pub hook: Hook,
+}
+
+/// A link that is pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The kernel's id of the program that runs there.
+    pub program_id: u32,
+    /// Where.
+    pub hook: Hook,
+}
+
+/// One change of the links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Makes and pins a link.
+    Attach {
+        /// Name of the pin.
+        pin: String,
+        /// What to attach where.
+        wanted: Wanted,
+    },
+    /// Puts the current program into a link, atomically.
+    Swap {
+        /// Name of the pin.
+        pin: String,
+        /// Name of the program.
+        program: &'static str,
+    },
+    /// Removes a pin, and with it the link.
+    Detach {
+        /// Name of the pin.
+        pin: String,
+    },
+}
+
+/// Start of the names of the links on pods' interfaces: the CNI plugin makes and removes them.
+const POD_LINK: &str = "from_pod-";
+
+/// The links of the node itself: its uplink, and its cgroup if sockets are translated.
+#[must_use]
+pub fn wanted(uplink: &str, ifindex: u32, cgroup: Option<u64>) -> BTreeMap<String, Wanted> {
+    let mut wanted = BTreeMap::from([
+        (
+            format!("{}-{uplink}", program::FROM_NETWORK),
+            Wanted {
+                program: program::FROM_NETWORK,
+                hook: Hook::Ingress(ifindex),
+            },
+        ),
+        (
+            format!("{}-{uplink}", program::TO_NETWORK),
+            Wanted {
+                program: program::TO_NETWORK,
+                hook: Hook::Egress(ifindex),
+            },
+        ),
+    ]);
+    if let Some(cgroup) = cgroup {
+        let sockets = [
+            program::CONNECT4,
+            program::CONNECT6,
+            program::GETPEERNAME4,
+            program::GETPEERNAME6,
+        ];
+        wanted.extend(sockets.map(|program| {
+            (
+                program.into(),
+                Wanted {
+                    program,
+                    hook: Hook::Cgroup(cgroup),
+                },
+            )
+        }));
+    }
+    wanted
+}
+
+/// What leads from the observed links to the wanted ones. `current` gives the id of the program
+/// of that name that should run now.
+///
+/// A pod's link is only kept current, or removed once its interface is gone: whether it should
+/// be there is the CNI plugin's to say.
+#[must_use]
+pub fn diff(
+    observed: &BTreeMap<String, Observed>,
+    wanted: &BTreeMap<String, Wanted>,
+    current: impl Fn(&str) -> Option<u32>,
+) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    for (pin, link) in observed {
+        match wanted.get(pin) {
+            Some(wish) if wish.hook == link.hook => {
+                if current(wish.program) != Some(link.program_id) {
+                    operations.push(Operation::Swap {
+                        pin: pin.clone(),
+                        program: wish.program,
+                    });
+                }
+            }
+            Some(wish) => {
+                operations.push(Operation::Detach { pin: pin.clone() });
+                operations.push(Operation::Attach {
+                    pin: pin.clone(),
+                    wanted: wish.clone(),
+                });
+            }
+            None if pin.starts_with(POD_LINK) && link.hook != Hook::Gone => {
+                if current(program::FROM_POD) != Some(link.program_id) {
+                    let program = program::FROM_POD;
+                    operations.push(Operation::Swap {
+                        pin: pin.clone(),
+                        program,
+                    });
+                }
+            }
+            None => operations.push(Operation::Detach { pin: pin.clone() }),
+        }
+    }
+    let missing = wanted
+        .iter()
+        .filter(|(pin, _)| !observed.contains_key(*pin));
+    operations.extend(missing.map(|(pin, wish)| Operation::Attach {
+        pin: pin.clone(),
+        wanted: wish.clone(),
+    }));
+    operations
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attach { pin, wanted } => {
+                write!(
+                    out,
+                    "attach {} to {} as link {pin}",
+                    wanted.program, wanted.hook
+                )
+            }
+            Self::Swap { pin, program } => write!(out, "put the current {program} into link {pin}"),
+            Self::Detach { pin } => write!(out, "remove link {pin}"),
+        }
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ingress(ifindex) => write!(out, "tcx ingress of interface {ifindex}"),
+            Self::Egress(ifindex) => write!(out, "tcx egress of interface {ifindex}"),
+            Self::Cgroup(id) => write!(out, "cgroup {id}"),
+            Self::Gone => write!(out, "nothing"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(program_id: u32, hook: Hook) -> Observed {
+        Observed { program_id, hook }
+    }
+
+    /// The current id of every program is 10.
+    fn lines(observed: &[(&str, Observed)], wanted: &BTreeMap<String, Wanted>) -> Vec<String> {
+        let observed = observed
+            .iter()
+            .map(|(pin, link)| ((*pin).into(), link.clone()))
+            .collect();
+        diff(&observed, wanted, |_| Some(10))
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn a_fresh_node_attaches_all() {
+        let lines = lines(&[], &wanted("eth0", 3, Some(77)));
+        assert_eq!(
+            lines,
+            [
+                "attach connect4 to cgroup 77 as link connect4",
+                "attach connect6 to cgroup 77 as link connect6",
+                "attach from_network to tcx ingress of interface 3 as link from_network-eth0",
+                "attach getpeername4 to cgroup 77 as link getpeername4",
+                "attach getpeername6 to cgroup 77 as link getpeername6",
+                "attach to_network to tcx egress of interface 3 as link to_network-eth0",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_right_stays_and_what_is_old_is_swapped() {
+        let rows = [
+            ("from_network-eth0", link(10, Hook::Ingress(3))),
+            ("to_network-eth0", link(9, Hook::Egress(3))),
+            ("from_pod-fn01", link(10, Hook::Ingress(5))),
+            ("from_pod-fn02", link(9, Hook::Ingress(6))),
+        ];
+        assert_eq!(
+            lines(&rows, &wanted("eth0", 3, None)),
+            [
+                "put the current from_pod into link from_pod-fn02",
+                "put the current to_network into link to_network-eth0",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_hangs_on_the_wrong_thing_is_moved_and_what_hangs_nowhere_goes() {
+        let rows = [
+            ("connect4", link(10, Hook::Cgroup(5))),
+            ("from_network-eth0", link(10, Hook::Gone)),
+            ("from_network-eth1", link(10, Hook::Ingress(4))),
+            ("from_pod-fn01", link(10, Hook::Gone)),
+            ("to_network-eth0", link(10, Hook::Egress(3))),
+        ];
+        assert_eq!(
+            lines(&rows, &wanted("eth0", 3, None)),
+            [
+                "remove link connect4",
+                "remove link from_network-eth0",
+                "attach from_network to tcx ingress of interface 3 as link from_network-eth0",
+                "remove link from_network-eth1",
+                "remove link from_pod-fn01",
+            ]
+        );
+    }
+}

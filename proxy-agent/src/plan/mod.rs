@@ -1,0 +1,9 @@
+//! What should be, and the ordered list of operations that leads there from what is. Pure: values
+//! in, values out, tested by table.
+
+pub mod cni_config;
+pub mod desired;
+pub mod links;
+pub mod routes;
+pub mod services;
+pub mod slots;

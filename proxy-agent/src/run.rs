@@ -1,0 +1,181 @@
+//! The agent's life: wait for the first whole view of the cluster, one full pass, then a pass for
+//! each change and a full one from time to time. It ends on SIGTERM and leaves everything in
+//! place.
+
+use std::time::Duration;
+
+use cluster_model::Dirty;
+use cluster_watch::{Feed, Selection};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::args::Options;
+use crate::kernel::routes::Netlink;
+use crate::pass::{Node, PassError, Waiting, Wish};
+
+/// First pause after a failed pass; doubled each time.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Longest pause after a failed pass.
+const RETRY_LAST: Duration = Duration::from_secs(30);
+/// How often a start that cannot go on says so.
+const REMIND: Duration = Duration::from_secs(10);
+
+/// The agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The API server's address or credentials.
+    #[error(transparent)]
+    Connect(#[from] cluster_watch::ConnectError),
+    /// The node cannot be used at all.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// A socket or signal handler.
+    #[error("cannot start: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`StartError`] if it cannot start; once started it goes on and says what fails.
+pub async fn run(options: Options) -> Result<(), StartError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        result = keep(options) => result,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
+
+/// Prints what [`run`] would do now.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn diff(options: Options) -> Result<(), StartError> {
+    let feed = feed(&options).await?;
+    let name = options.node_name.clone();
+    let mut node = Node::new(options, Netlink::open()?)?;
+    synced(&feed).await;
+    let wish = Wish::of(&feed.read(), &name);
+    let (plan, waiting) = node.diff(wish).await?;
+    for waiting in waiting {
+        println!("waiting: {waiting}");
+    }
+    println!("{plan}{} operations", plan.len());
+    Ok(())
+}
+
+async fn keep(options: Options) -> Result<(), StartError> {
+    let audit_interval = options.audit_seconds;
+    let name = options.node_name.clone();
+    let feed = feed(&options).await?;
+    let mut node = Node::new(options, Netlink::open()?)?;
+    // While the first lists come in: the verifier takes its time, too.
+    node.load()?;
+    synced(&feed).await;
+    let mut keeper = Keeper {
+        name,
+        node,
+        feed,
+        retry: RETRY_FIRST,
+        waiting: Vec::new(),
+    };
+    loop {
+        keeper.full().await;
+        let audit = Instant::now() + audit_interval;
+        keeper.follow_until(audit).await;
+    }
+}
+
+/// The node, the cluster's view, and how the last full pass went.
+struct Keeper {
+    name: String,
+    node: Node,
+    feed: Feed,
+    retry: Duration,
+    waiting: Vec<Waiting>,
+}
+
+impl Keeper {
+    /// A full pass, repeated until it succeeds.
+    async fn full(&mut self) {
+        loop {
+            let wish = Wish::of(&self.feed.read(), &self.name);
+            match self.node.full(wish).await {
+                Ok((plan, waiting)) => {
+                    self.retry = RETRY_FIRST;
+                    if !plan.is_empty() {
+                        tracing::info!(operations = plan.len(), "the node is as the cluster says");
+                    }
+                    self.announce(waiting);
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(retry_in = ?self.retry, "{error}");
+                    sleep(self.retry).await;
+                    self.retry = (self.retry * 2).min(RETRY_LAST);
+                }
+            }
+        }
+    }
+
+    /// A pass for each change until it is time for a full one: at the audit, when a node changed,
+    /// or when a pass failed.
+    async fn follow_until(&mut self, audit: Instant) {
+        loop {
+            let dirty = tokio::select! {
+                dirty = self.feed.changed() => dirty,
+                () = sleep_until(audit) => return,
+            };
+            if dirty.nodes || !self.changed(&dirty) {
+                return;
+            }
+        }
+    }
+
+    fn changed(&mut self, dirty: &Dirty) -> bool {
+        let result = self.node.changed(&self.feed.read(), dirty);
+        match result {
+            Ok(operations) => {
+                tracing::debug!(
+                    services = dirty.services.len(),
+                    operations,
+                    "changes applied"
+                );
+                true
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                false
+            }
+        }
+    }
+
+    /// Says what the node waits for, once.
+    fn announce(&mut self, waiting: Vec<Waiting>) {
+        for new in waiting.iter().filter(|new| !self.waiting.contains(new)) {
+            tracing::warn!("waiting: {new}");
+        }
+        self.waiting = waiting;
+    }
+}
+
+async fn feed(options: &Options) -> Result<Feed, StartError> {
+    let client =
+        cluster_watch::client(options.api_server.as_deref(), options.kubeconfig.as_deref()).await?;
+    Ok(cluster_watch::spawn(
+        client,
+        Selection {
+            nodes: true,
+            headless: false,
+        },
+    ))
+}
+
+/// Waits for the first whole view of the cluster, and says so while it does.
+async fn synced(feed: &Feed) {
+    while timeout(REMIND, feed.synced()).await.is_err() {
+        tracing::warn!("waiting for the API server to list Services, EndpointSlices and Nodes");
+    }
+}

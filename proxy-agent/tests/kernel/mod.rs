@@ -1,0 +1,223 @@
+//! A kernel of one's own for a test: its thread gets private mount and network namespaces with a
+//! fresh bpffs, and the real programs are loaded there. Nothing outlives the thread, so there is
+//! nothing to clean up, whatever way the test ends.
+
+pub(crate) mod packet;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use aya::maps::{MapData, PerCpuArray, PerCpuValues};
+use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions};
+use cluster_model::ServiceName;
+use proxy_abi::{Counter, Endpoint, FrontendKey, Ip, Port};
+use proxy_agent::kernel::maps::ServiceMaps;
+use proxy_agent::kernel::pins::Pins;
+use proxy_agent::kernel::programs::{self, Loaded, Sizes};
+use proxy_agent::plan::services::Table;
+
+/// tcx verdicts (linux/bpf.h), as the test run returns them.
+pub(crate) const NEXT: u32 = u32::MAX;
+/// The packet is dropped.
+pub(crate) const DROP: u32 = 2;
+/// The packet is redirected.
+pub(crate) const REDIRECT: u32 = 7;
+
+/// The loaded programs and their maps.
+pub(crate) struct Kernel {
+    pub(crate) pins: Pins,
+    pub(crate) loaded: Loaded,
+    maps: ServiceMaps,
+    table: Table,
+    _folder: tempfile::TempDir,
+}
+
+/// What a program made of a packet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) verdict: u32,
+    pub(crate) frame: Vec<u8>,
+}
+
+impl Kernel {
+    /// Loads everything, or says why this machine cannot and returns `None`.
+    pub(crate) fn new(test: &str) -> Option<Self> {
+        let object = object(test)?;
+        isolate();
+        let folder = tempfile::tempdir().expect("a folder for bpffs");
+        mount_bpffs(folder.path());
+        let pins = Pins::below(folder.path()).expect("a bpffs");
+        pins.create().expect("folders in bpffs");
+        let sizes = Sizes {
+            flows: Some(1024),
+            endpoints: Some(1024),
+        };
+        let loaded = programs::load(&object, &pins, sizes).expect("programs load");
+        let maps = ServiceMaps::open(&pins).expect("maps open");
+        let table = Table::new(BTreeMap::new(), maps.slots());
+        Some(Self {
+            pins,
+            loaded,
+            maps,
+            table,
+            _folder: folder,
+        })
+    }
+
+    /// Makes `frontend` lead to `endpoints`, through the agent's own plan and writer.
+    pub(crate) fn point(&mut self, frontend: FrontendKey, endpoints: &[Endpoint]) {
+        let mut list = endpoints.to_vec();
+        list.sort();
+        let name = ServiceName::new("default", format!("{frontend:?}"));
+        self.plan(name, BTreeMap::from([(frontend, list)]));
+    }
+
+    /// Removes `frontend`.
+    pub(crate) fn remove(&mut self, frontend: FrontendKey) {
+        let name = ServiceName::new("default", format!("{frontend:?}"));
+        self.plan(name, BTreeMap::new());
+    }
+
+    fn plan(&mut self, name: ServiceName, lists: BTreeMap<FrontendKey, Vec<Endpoint>>) {
+        let wanted = BTreeMap::from([(name, lists)]);
+        let operations = self
+            .table
+            .plan_changed(wanted, Instant::now())
+            .expect("slots");
+        for operation in operations {
+            self.maps.apply(&operation).expect("a map write");
+        }
+    }
+
+    /// Runs a packet program once.
+    pub(crate) fn run(&mut self, program: &str, frame: &[u8]) -> Run {
+        let mut out = vec![0; frame.len() + 128];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ..Default::default()
+        };
+        let result = self
+            .classifier(program)
+            .test_run(options)
+            .expect("a test run");
+        out.truncate(result.data_size_out as usize);
+        Run {
+            verdict: result.return_value,
+            frame: out,
+        }
+    }
+
+    fn classifier(&mut self, name: &str) -> &mut SchedClassifier {
+        match self.loaded.ebpf().program_mut(name).expect("the program") {
+            Program::SchedClassifier(program) => program,
+            _ => panic!("{name} is no packet program"),
+        }
+    }
+
+    /// Every counter that is not zero, over all CPUs, by name.
+    pub(crate) fn counters(&self) -> BTreeMap<&'static str, u64> {
+        let data = MapData::from_pin(self.pins.map("counters")).expect("the counters");
+        let map = aya::maps::Map::PerCpuArray(data);
+        let array: PerCpuArray<MapData, u64> = map.try_into().expect("an array");
+        let sum = |values: PerCpuValues<u64>| values.iter().sum::<u64>();
+        Counter::ALL
+            .into_iter()
+            .map(|counter| {
+                (
+                    counter.name(),
+                    sum(array.get(&(counter as u32), 0).expect("a value")),
+                )
+            })
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}
+
+/// `10.96.0.10:53` and a protocol number, as a frontend.
+pub(crate) fn frontend(at: &str, protocol: u8) -> FrontendKey {
+    let (ip, port) = address(at);
+    FrontendKey::new(ip, port, protocol)
+}
+
+/// `10.244.1.2:8080` as an endpoint.
+pub(crate) fn endpoint(at: &str) -> Endpoint {
+    let (ip, port) = address(at);
+    Endpoint::new(ip, port)
+}
+
+/// `10.244.1.2:8080` as address and port.
+pub(crate) fn address(at: &str) -> (Ip, Port) {
+    let address: std::net::SocketAddr = at.parse().expect("address:port");
+    (Ip::from(address.ip()), Port::new(address.port()))
+}
+
+/// Runs `ip` with these arguments in the test's network namespace.
+pub(crate) fn ip(arguments: &str) {
+    let status = Command::new("ip")
+        .args(arguments.split_whitespace())
+        .status()
+        .expect("ip runs");
+    assert!(status.success(), "ip {arguments}");
+}
+
+/// The object file, if this test can run at all; CI takes no excuse.
+fn object(test: &str) -> Option<PathBuf> {
+    let skip = |why: &str| {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test} cannot be skipped in CI: {why}"
+        );
+        eprintln!("SKIP {test}: {why}");
+        None
+    };
+    // SAFETY: getuid has no preconditions and cannot fail.
+    if unsafe { libc::getuid() } != 0 {
+        return skip("needs root");
+    }
+    match std::env::var_os("FLATNET_PROGRAMS").map(PathBuf::from) {
+        Some(path) if path.exists() => Some(path),
+        _ => skip("FLATNET_PROGRAMS names no eBPF object (run `cargo xtask test`)"),
+    }
+}
+
+/// Gives this thread mount and network namespaces of its own.
+fn isolate() {
+    // SAFETY: both calls concern this thread alone; the strings are NUL-terminated.
+    unsafe {
+        assert_eq!(
+            libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET),
+            0,
+            "unshare"
+        );
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        let none = c"none".as_ptr();
+        assert_eq!(
+            libc::mount(none, c"/".as_ptr(), none, private, std::ptr::null()),
+            0,
+            "private"
+        );
+    }
+}
+
+fn mount_bpffs(folder: &Path) {
+    let path = std::ffi::CString::new(folder.to_str().expect("utf-8")).expect("no NUL");
+    // SAFETY: the strings are NUL-terminated and alive for the call.
+    let result = unsafe {
+        libc::mount(
+            c"bpffs".as_ptr(),
+            path.as_ptr(),
+            c"bpf".as_ptr(),
+            0,
+            std::ptr::null(),
+        )
+    };
+    assert_eq!(
+        result,
+        0,
+        "mount bpffs: {}",
+        std::io::Error::last_os_error()
+    );
+}
