@@ -2,7 +2,7 @@
 //! socket stands, calls the walk, and turns its outcome into an action in one exhaustive match.
 //!
 //! The walk of a packet is [`translate`]: parse -> known flow? -> service -> endpoint -> rewrite;
-//! then [`forward`] or [`refuse`]. The walk of a socket is [`socket`]: service -> endpoint ->
+//! then [`forward`] or [`refuse`], then [`verdict`]. The walk of a socket is [`socket`]: service -> endpoint ->
 //! address. Maps are touched through [`maps`] alone, packet bytes through [`skb`] alone.
 #![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(target_arch = "bpf", no_main)]
@@ -16,11 +16,14 @@
     reason = "aya's macros wrap each entry in an exported function without the entry's docs"
 )]
 
-mod parse;
-mod refuse;
-mod rewrite;
-mod service;
 mod translate;
+
+mod parse;
+mod flow;
+mod service;
+mod rewrite;
+mod forward;
+mod refuse;
 mod verdict;
 
 mod socket;
