@@ -4,10 +4,8 @@
 
 mod kernel;
 
-use std::collections::BTreeMap;
-
 use kernel::packet::{tcp, udp};
-use kernel::{DROP, Kernel, NEXT, REDIRECT, Run, endpoint, frontend, ip};
+use kernel::{DROP, Kernel, NEXT, REDIRECT, Run, counted, endpoint, frontend, ip};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -26,10 +24,6 @@ fn kernel(test: &str) -> Option<Kernel> {
     kernel.point(frontend(WEB, TCP), &[endpoint(ONE)]);
     kernel.point(frontend(DNS, UDP), &[endpoint(ONE)]);
     Some(kernel)
-}
-
-fn counted<const N: usize>(rows: [(&'static str, u64); N]) -> BTreeMap<&'static str, u64> {
-    BTreeMap::from(rows)
 }
 
 fn next(frame: Vec<u8>) -> Run {

@@ -167,7 +167,8 @@ impl Loaded {
             .ebpf
             .program_mut(name)
             .ok_or(ProgramsError::Missing { name })?;
-        let fresh = pins.program(&format!("{name}.new"));
+        // (No dot in the name: bpffs reserves those and answers EPERM.)
+        let fresh = pins.program(&format!("{name}-new"));
         match fs::remove_file(&fresh) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(failed(error.to_string()));

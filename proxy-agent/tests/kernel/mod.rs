@@ -2,6 +2,8 @@
 //! fresh bpffs, and the real programs are loaded there. Nothing outlives the thread, so there is
 //! nothing to clean up, whatever way the test ends.
 
+#![allow(dead_code, reason = "each test program uses its part of this module")]
+
 pub(crate) mod packet;
 
 use std::collections::BTreeMap;
@@ -152,6 +154,13 @@ pub(crate) fn endpoint(at: &str) -> Endpoint {
 pub(crate) fn address(at: &str) -> (Ip, Port) {
     let address: std::net::SocketAddr = at.parse().expect("address:port");
     (Ip::from(address.ip()), Port::new(address.port()))
+}
+
+/// Counters as a test expects them.
+pub(crate) fn counted<const N: usize>(
+    rows: [(&'static str, u64); N],
+) -> BTreeMap<&'static str, u64> {
+    BTreeMap::from(rows)
 }
 
 /// Runs `ip` with these arguments in the test's network namespace.

@@ -1,0 +1,191 @@
+//! The socket programs, with real sockets: a client process in a cgroup to which the agent's own
+//! code attached them, a listener as the endpoint. The client is perl, which every Debian has.
+
+mod kernel;
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use kernel::{Kernel, counted, endpoint, frontend, ip};
+use proxy_agent::kernel::links::{self, Places};
+use proxy_agent::kernel::programs::{self, Outdated};
+use proxy_agent::plan::links as plan;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const WEB: &str = "10.96.1.1:80";
+
+/// A cgroup of the test's own, with the programs attached.
+struct Group {
+    kernel: Kernel,
+    path: PathBuf,
+}
+
+impl Group {
+    fn new(test: &str) -> Option<Self> {
+        let kernel = Kernel::new(test)?;
+        ip("link set lo up");
+        let path = cgroup_root().join(format!("flatnet-test-{}-{test}", std::process::id()));
+        fs::create_dir(&path).expect("a cgroup");
+        let mut group = Self { kernel, path };
+        for name in programs::ALL {
+            let Kernel { loaded, pins, .. } = &mut group.kernel;
+            loaded.pin(Outdated(name), pins).expect("a pin");
+        }
+        group.attach();
+        Some(group)
+    }
+
+    fn attach(&self) {
+        let id = links::cgroup_id(&self.path).expect("an id");
+        let mut wanted = plan::wanted("lo", 1, Some(id));
+        wanted.retain(|_, wish| wish.hook == plan::Hook::Cgroup(id));
+        let observed = links::observe(&self.kernel.pins).expect("links");
+        let current = |name: &str| programs::current_id(&self.kernel.pins, name);
+        let operations = plan::diff(&observed, &wanted, current);
+        let places = Places {
+            uplink: "lo",
+            cgroup: &self.path,
+        };
+        for operation in operations {
+            links::apply(&operation, &self.kernel.pins, &places).expect("attached");
+        }
+        let observed = links::observe(&self.kernel.pins).expect("links");
+        assert_eq!(
+            plan::diff(&observed, &wanted, current),
+            [],
+            "a second pass changes nothing"
+        );
+    }
+
+    /// Runs a perl client in the cgroup: connects a socket of `family` and `kind` to `at`, and
+    /// prints its peer, or the error.
+    fn connect(&self, family: &str, kind: &str, at: &str) -> String {
+        let (address, port) = at.rsplit_once(':').expect("address:port");
+        let script = r#"
+            my ($family, $kind, $address, $port) = @ARGV;
+            my $six = $family eq "inet6";
+            socket(my $s, $six ? AF_INET6 : AF_INET, $kind eq "tcp" ? SOCK_STREAM : SOCK_DGRAM, 0)
+                or die "socket: $!";
+            my $to = $six ? pack_sockaddr_in6($port, inet_pton(AF_INET6, "::ffff:$address"))
+                          : pack_sockaddr_in($port, inet_aton($address));
+            connect($s, $to) or do { print "$!"; exit };
+            my ($p, $a) = $six ? unpack_sockaddr_in6(getpeername $s)
+                               : unpack_sockaddr_in(getpeername $s);
+            print inet_ntop($six ? AF_INET6 : AF_INET, $a), ":$p";
+        "#;
+        let procs = self.path.join("cgroup.procs");
+        let mut command = Command::new("perl");
+        command.args(["-MSocket=:all", "-e", script, family, kind, address, port]);
+        // SAFETY: the closure only writes a short string to a file of its own; it runs in the
+        // child between fork and exec.
+        unsafe { command.pre_exec(move || fs::write(&procs, "0")) };
+        let output = command.output().expect("perl runs");
+        String::from_utf8(output.stdout).expect("text") + &String::from_utf8_lossy(&output.stderr)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Every client has been waited for, so the group is empty.
+        _ = fs::remove_dir(&self.path);
+    }
+}
+
+fn cgroup_root() -> PathBuf {
+    let mounts = fs::read_to_string("/proc/mounts").expect("mounts");
+    let mut lines = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
+    let mount = lines
+        .find(|fields| fields.get(2) == Some(&"cgroup2"))
+        .expect("cgroup2 is mounted");
+    PathBuf::from(mount[1])
+}
+
+#[test]
+fn a_connection_goes_to_an_endpoint_and_shows_the_frontend() {
+    let Some(mut group) = Group::new("translated") else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.7:8080").expect("a listener");
+    group
+        .kernel
+        .point(frontend(WEB, TCP), &[endpoint("127.0.0.7:8080")]);
+    assert_eq!(group.connect("inet", "tcp", WEB), WEB);
+    assert_eq!(group.connect("inet6", "tcp", WEB), format!("::ffff:{WEB}"));
+    for _ in 0..2 {
+        listener.accept().expect("the connection arrived");
+    }
+    assert_eq!(group.kernel.counters(), counted([("socket-translated", 2)]));
+}
+
+#[test]
+fn a_frontend_without_endpoints_refuses_a_connection() {
+    let Some(mut group) = Group::new("refused") else {
+        return;
+    };
+    group.kernel.point(frontend(WEB, TCP), &[]);
+    assert_eq!(group.connect("inet", "tcp", WEB), "Connection refused");
+    assert_eq!(group.connect("inet6", "tcp", WEB), "Connection refused");
+    assert_eq!(group.kernel.counters(), counted([("socket-refused", 2)]));
+}
+
+#[test]
+fn what_is_no_tcp_frontend_is_left_alone() {
+    let Some(mut group) = Group::new("left-alone") else {
+        return;
+    };
+    let _listener = TcpListener::bind("127.0.0.7:8080").expect("a listener");
+    ip("route add default dev lo");
+    group
+        .kernel
+        .point(frontend(WEB, UDP), &[endpoint("127.0.0.7:8080")]);
+    assert_eq!(
+        group.connect("inet", "tcp", "127.0.0.7:8080"),
+        "127.0.0.7:8080",
+        "direct"
+    );
+    assert_eq!(
+        group.connect("inet", "udp", WEB),
+        WEB,
+        "datagrams are for the packet programs"
+    );
+    assert_eq!(group.kernel.counters(), counted([]));
+}
+
+#[test]
+fn a_swapped_program_keeps_its_link() {
+    let Some(mut group) = Group::new("swapped") else {
+        return;
+    };
+    let before = links::observe(&group.kernel.pins).expect("links");
+    let outdated = Outdated("connect4");
+    let object = std::env::var_os("FLATNET_PROGRAMS").expect("set, or the test was skipped");
+    let sizes = Default::default();
+    let mut again = programs::load(object.as_ref(), &group.kernel.pins, sizes).expect("loads");
+    assert_eq!(
+        again.outdated(&group.kernel.pins),
+        [],
+        "the same object is up to date"
+    );
+    again
+        .pin(outdated, &group.kernel.pins)
+        .expect("another program of the same name");
+    group.attach();
+    let after = links::observe(&group.kernel.pins).expect("links");
+    assert_eq!(
+        before.keys().collect::<Vec<_>>(),
+        after.keys().collect::<Vec<_>>()
+    );
+    assert_ne!(before["connect4"].program_id, after["connect4"].program_id);
+    group.kernel.point(frontend(WEB, TCP), &[]);
+    assert_eq!(
+        group.connect("inet", "tcp", WEB),
+        "Connection refused",
+        "the new one works"
+    );
+}
