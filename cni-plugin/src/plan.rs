@@ -135,8 +135,8 @@ fn neighbours(addresses: &[IpAddr], mac: Mac) -> Vec<Neighbour> {
 }
 
 /// The host end must forward whatever the node's defaults are. The reverse path filter is off on
-/// it because `from_pod` checks sources itself, and because the filter knows nothing of replies
-/// that the proxy translates after it.
+/// it because a reply that the proxy translated carries the frontend's address, and the route to
+/// that does not lead back to this interface.
 fn sysctls(host_interface: &str) -> Vec<(PathBuf, &'static str)> {
     let of_interface = PathBuf::from("net/ipv4/conf").join(host_interface);
     vec![
