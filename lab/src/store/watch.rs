@@ -64,9 +64,14 @@ impl Watch {
             if let Some(change) = self.try_next()? {
                 return Ok(change);
             }
-            // The sender lives in the store this watch holds: it cannot be gone.
-            let _ = self.changed.changed().await;
+            self.ready().await;
         }
+    }
+
+    /// Waits until something has changed since this watch last looked. Safe to cancel.
+    pub async fn ready(&mut self) {
+        // The sender lives in the store this watch holds: it cannot be gone.
+        let _ = self.changed.changed().await;
     }
 
     /// The next change if there is one already.

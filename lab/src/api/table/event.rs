@@ -1,0 +1,43 @@
+//! The table of Events.
+
+use super::{Column, age::since, name};
+use crate::store::object::str_of;
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub(super) const COLUMNS: &[Column] = &[
+    ("Last Seen", "string", 0),
+    ("Type", "string", 0),
+    ("Reason", "string", 0),
+    ("Object", "string", 0),
+    ("Subobject", "string", 1),
+    ("Source", "string", 1),
+    ("Message", "string", 0),
+    ("First Seen", "string", 1),
+    ("Count", "string", 1),
+    ("Name", "string", 1),
+];
+
+pub(super) fn cells(event: &Value, now: Timestamp) -> Vec<Value> {
+    let first_of = |fields: [&str; 2]| {
+        let time = fields
+            .into_iter()
+            .map(|field| &event[field])
+            .find(|time| !time.is_null());
+        since(time.unwrap_or(&Value::Null), now)
+    };
+    let about = &event["involvedObject"];
+    let kind = str_of(&about["kind"]).to_lowercase();
+    vec![
+        first_of(["lastTimestamp", "eventTime"]).into(),
+        str_of(&event["type"]).into(),
+        str_of(&event["reason"]).into(),
+        format!("{kind}/{}", str_of(&about["name"])).into(),
+        str_of(&about["fieldPath"]).into(),
+        str_of(&event["source"]["component"]).into(),
+        str_of(&event["message"]).into(),
+        first_of(["firstTimestamp", "eventTime"]).into(),
+        event["count"].as_i64().unwrap_or(1).into(),
+        name(event),
+    ]
+}
