@@ -1,0 +1,519 @@
+//! The specification as a table: one row a sentence of it, name and type in, the answer out.
+
+use cluster_model::Protocol::{Tcp, Udp};
+use cluster_model::testing::{mk_endpoint, mk_index, mk_service, mk_slice};
+use cluster_model::{ClusterIndex, EndpointSlice, Service, ServiceName};
+use hickory_proto::rr::{Name, Record, RecordType};
+
+use super::{Answer, answer};
+use crate::zone::Zone;
+
+const SOA: &str = "authority cluster.local. SOA";
+
+fn zone() -> Zone {
+    let apex = Name::from_ascii("cluster.local.").expect("a name");
+    Zone::new(apex, 5, 1, ServiceName::new("kube-system", "kube-dns"))
+}
+
+fn services() -> Vec<Service> {
+    let external = |name: &str, target: &str| mk_service("default", name).external_name(target);
+    vec![
+        mk_service("kube-system", "kube-dns")
+            .cluster_ip("10.96.0.10")
+            .port("dns", Udp, 53)
+            .port("dns-tcp", Tcp, 53),
+        mk_service("default", "web")
+            .cluster_ip("10.96.0.1")
+            .port("http", Tcp, 80),
+        mk_service("default", "dual")
+            .cluster_ip("10.96.0.2")
+            .cluster_ip("fd00::2")
+            .port("", Tcp, 1),
+        mk_service("default", "v6").cluster_ip("fd00::3"),
+        mk_service("default", "other")
+            .cluster_ip("10.96.0.4")
+            .other_proxy(),
+        mk_service("default", "db")
+            .headless()
+            .port("sql", Tcp, 5432),
+        mk_service("default", "down")
+            .headless()
+            .port("sql", Tcp, 5432),
+        mk_service("default", "early")
+            .headless()
+            .publish_not_ready(),
+        external("ext", "db.example.com"),
+        external("alias", "Web.default.svc.cluster.local."),
+        external("dangling", "gone.default.svc.cluster.local"),
+        external("a-loop", "b-loop.default.svc.cluster.local"),
+        external("b-loop", "a-loop.default.svc.cluster.local"),
+    ]
+}
+
+fn slices() -> Vec<EndpointSlice> {
+    let unready = || mk_endpoint("10.244.1.9").unready();
+    vec![
+        mk_slice("default", "web", "web-1")
+            .port("http", Tcp, 8080)
+            .ready("10.244.9.9"),
+        mk_slice("default", "db", "db-1")
+            .port("sql", Tcp, 15432)
+            .endpoint(mk_endpoint("10.244.1.2").hostname("db-0"))
+            .ready("10.244.2.2")
+            .endpoint(unready().hostname("db-9"))
+            .endpoint(mk_endpoint("10.244.1.8").draining()),
+        // The same endpoint again, while it moves from one slice to another.
+        mk_slice("default", "db", "db-2")
+            .port("sql", Tcp, 15432)
+            .ready("10.244.2.2"),
+        mk_slice("default", "db", "db-6")
+            .v6()
+            .port("sql", Tcp, 15432)
+            .endpoint(mk_endpoint("fd00:1::2").hostname("db-0"))
+            .ready("fd00:1::3"),
+        mk_slice("default", "down", "down-1")
+            .port("sql", Tcp, 1)
+            .endpoint(unready()),
+        mk_slice("default", "early", "early-1").endpoint(unready().hostname("e-0")),
+    ]
+}
+
+fn index() -> ClusterIndex {
+    mk_index(services(), slices())
+}
+
+/// The answer as lines: the code (`-` in front if not authoritative), then the records.
+fn asked(index: Option<&ClusterIndex>, name: &str, kind: RecordType) -> Vec<String> {
+    let name = Name::from_ascii(name).expect(name);
+    let Answer {
+        code,
+        authoritative,
+        answers,
+        authority,
+        additional,
+    } = answer(&zone(), index, &name, kind, 0);
+    let line = |section: &str, record: &Record| {
+        assert_eq!(record.ttl, 5, "{record}");
+        let start = format!("{section}{} {}", record.name, record.record_type());
+        match record.record_type() {
+            RecordType::SOA if section == "authority " => start,
+            _ => format!("{start} {}", record.data),
+        }
+    };
+    let refused = if authoritative { "" } else { "-" };
+    [format!("{refused}{code:?}")]
+        .into_iter()
+        .chain(answers.iter().map(|record| line("", record)))
+        .chain(authority.iter().map(|record| line("authority ", record)))
+        .chain(additional.iter().map(|record| line("additional ", record)))
+        .collect()
+}
+
+/// Asks for `kind` at each name within the zone, given without it, and compares.
+fn check(kind: RecordType, rows: &[(&str, &[&str])]) {
+    let index = index();
+    for (name, wanted) in rows {
+        let name = format!("{name}cluster.local.");
+        assert_eq!(asked(Some(&index), &name, kind), *wanted, "{name} {kind}");
+    }
+}
+
+#[test]
+fn services_with_a_cluster_ip() {
+    check(
+        RecordType::A,
+        &[
+            (
+                "web.default.svc.",
+                &["NoError", "web.default.svc.cluster.local. A 10.96.0.1"],
+            ),
+            (
+                "dual.default.svc.",
+                &["NoError", "dual.default.svc.cluster.local. A 10.96.0.2"],
+            ),
+            ("v6.default.svc.", &["NoError", SOA]),
+            (
+                "other.default.svc.",
+                &["NoError", "other.default.svc.cluster.local. A 10.96.0.4"],
+            ),
+            ("gone.default.svc.", &["NXDomain", SOA]),
+            ("web.kube-system.svc.", &["NXDomain", SOA]),
+            ("web.gone.svc.", &["NXDomain", SOA]),
+            ("web-0.web.default.svc.", &["NXDomain", SOA]),
+            ("10-244-9-9.web.default.svc.", &["NXDomain", SOA]),
+        ],
+    );
+    check(
+        RecordType::AAAA,
+        &[
+            ("web.default.svc.", &["NoError", SOA]),
+            (
+                "dual.default.svc.",
+                &["NoError", "dual.default.svc.cluster.local. AAAA fd00::2"],
+            ),
+            (
+                "v6.default.svc.",
+                &["NoError", "v6.default.svc.cluster.local. AAAA fd00::3"],
+            ),
+            ("gone.default.svc.", &["NXDomain", SOA]),
+        ],
+    );
+    check(RecordType::TXT, &[("web.default.svc.", &["NoError", SOA])]);
+    check(
+        RecordType::HTTPS,
+        &[("web.default.svc.", &["NoError", SOA])],
+    );
+    check(
+        RecordType::ANY,
+        &[(
+            "dual.default.svc.",
+            &[
+                "NoError",
+                "dual.default.svc.cluster.local. A 10.96.0.2",
+                "dual.default.svc.cluster.local. AAAA fd00::2",
+            ],
+        )],
+    );
+}
+
+#[test]
+fn the_zone_itself() {
+    let server = "additional ns.dns.cluster.local. A 10.96.0.10";
+    let soa = "cluster.local. SOA ns.dns.cluster.local. hostmaster.cluster.local. \
+               1 7200 1800 86400 5";
+    check(
+        RecordType::SOA,
+        &[
+            ("", &["NoError", soa]),
+            ("web.default.svc.", &["NoError", SOA]),
+        ],
+    );
+    check(
+        RecordType::NS,
+        &[(
+            "",
+            &["NoError", "cluster.local. NS ns.dns.cluster.local.", server],
+        )],
+    );
+    check(
+        RecordType::TXT,
+        &[(
+            "dns-version.",
+            &["NoError", "dns-version.cluster.local. TXT 1.1.0"],
+        )],
+    );
+    check(
+        RecordType::A,
+        &[
+            ("", &["NoError", SOA]),
+            ("dns-version.", &["NoError", SOA]),
+            (
+                "ns.dns.",
+                &["NoError", "ns.dns.cluster.local. A 10.96.0.10"],
+            ),
+            ("www.", &["NXDomain", SOA]),
+            ("hostmaster.", &["NXDomain", SOA]),
+            ("a.ns.dns.", &["NXDomain", SOA]),
+            // What search lists make of other names.
+            ("api.example.com.default.svc.", &["NXDomain", SOA]),
+            ("api.example.com.svc.", &["NXDomain", SOA]),
+            ("api.example.com.", &["NXDomain", SOA]),
+        ],
+    );
+    check(RecordType::AAAA, &[("ns.dns.", &["NoError", SOA])]);
+}
+
+#[test]
+fn levels_of_the_tree_exist_without_records() {
+    check(
+        RecordType::A,
+        &[
+            ("svc.", &["NoError", SOA]),
+            ("default.svc.", &["NoError", SOA]),
+            ("dns.", &["NoError", SOA]),
+            ("_tcp.web.default.svc.", &["NoError", SOA]),
+            ("_tcp.db.default.svc.", &["NoError", SOA]),
+            ("gone.svc.", &["NXDomain", SOA]),
+            ("_udp.web.default.svc.", &["NXDomain", SOA]),
+            ("_tcp.dual.default.svc.", &["NXDomain", SOA]),
+            ("_tcp.down.default.svc.", &["NXDomain", SOA]),
+            ("_tcp.gone.default.svc.", &["NXDomain", SOA]),
+            ("default.pod.", &["NXDomain", SOA]),
+        ],
+    );
+}
+
+#[test]
+fn headless_services() {
+    check(
+        RecordType::A,
+        &[
+            (
+                "db.default.svc.",
+                &[
+                    "NoError",
+                    "db.default.svc.cluster.local. A 10.244.1.2",
+                    "db.default.svc.cluster.local. A 10.244.2.2",
+                ],
+            ),
+            ("down.default.svc.", &["NXDomain", SOA]),
+            (
+                "early.default.svc.",
+                &["NoError", "early.default.svc.cluster.local. A 10.244.1.9"],
+            ),
+            (
+                "db-0.db.default.svc.",
+                &["NoError", "db-0.db.default.svc.cluster.local. A 10.244.1.2"],
+            ),
+            (
+                "10-244-2-2.db.default.svc.",
+                &[
+                    "NoError",
+                    "10-244-2-2.db.default.svc.cluster.local. A 10.244.2.2",
+                ],
+            ),
+            // It has a hostname, and no other name.
+            ("10-244-1-2.db.default.svc.", &["NXDomain", SOA]),
+            // Not ready.
+            ("db-9.db.default.svc.", &["NXDomain", SOA]),
+            ("10-244-1-8.db.default.svc.", &["NXDomain", SOA]),
+            (
+                "e-0.early.default.svc.",
+                &[
+                    "NoError",
+                    "e-0.early.default.svc.cluster.local. A 10.244.1.9",
+                ],
+            ),
+        ],
+    );
+    check(
+        RecordType::AAAA,
+        &[
+            (
+                "db.default.svc.",
+                &[
+                    "NoError",
+                    "db.default.svc.cluster.local. AAAA fd00:1::2",
+                    "db.default.svc.cluster.local. AAAA fd00:1::3",
+                ],
+            ),
+            (
+                "db-0.db.default.svc.",
+                &[
+                    "NoError",
+                    "db-0.db.default.svc.cluster.local. AAAA fd00:1::2",
+                ],
+            ),
+            ("10-244-2-2.db.default.svc.", &["NoError", SOA]),
+            ("early.default.svc.", &["NoError", SOA]),
+        ],
+    );
+}
+
+#[test]
+fn named_ports() {
+    let web =
+        "_http._tcp.web.default.svc.cluster.local. SRV 0 100 80 web.default.svc.cluster.local.";
+    let glue = "additional web.default.svc.cluster.local. A 10.96.0.1";
+    let db = |host: &str| {
+        format!(
+            "_sql._tcp.db.default.svc.cluster.local. SRV 0 100 15432 \
+             {host}.db.default.svc.cluster.local."
+        )
+    };
+    let host =
+        |host: &str, data: &str| format!("additional {host}.db.default.svc.cluster.local. {data}");
+    let long = "fd00-0001-0000-0000-0000-0000-0000-0003";
+    let headless = [
+        "NoError",
+        &db("10-244-2-2"),
+        &db("db-0"),
+        &db(long),
+        &host("10-244-2-2", "A 10.244.2.2"),
+        &host("db-0", "A 10.244.1.2"),
+        &host("db-0", "AAAA fd00:1::2"),
+        &host(long, "AAAA fd00:1::3"),
+    ];
+    check(
+        RecordType::SRV,
+        &[
+            ("_http._tcp.web.default.svc.", &["NoError", web, glue]),
+            ("_sql._tcp.db.default.svc.", &headless),
+            ("_http._udp.web.default.svc.", &["NXDomain", SOA]),
+            ("_https._tcp.web.default.svc.", &["NXDomain", SOA]),
+            ("_http._tcp.gone.default.svc.", &["NXDomain", SOA]),
+            // An unnamed port has no name to ask for.
+            ("_._tcp.dual.default.svc.", &["NXDomain", SOA]),
+            ("_sql._tcp.down.default.svc.", &["NXDomain", SOA]),
+            ("_http._tcp.ext.default.svc.", &["NXDomain", SOA]),
+            ("web.default.svc.", &["NoError", SOA]),
+        ],
+    );
+    check(
+        RecordType::A,
+        &[("_http._tcp.web.default.svc.", &["NoError", SOA])],
+    );
+}
+
+#[test]
+fn external_names() {
+    let ext = "ext.default.svc.cluster.local. CNAME db.example.com.";
+    let alias = "alias.default.svc.cluster.local. CNAME Web.default.svc.cluster.local.";
+    let dangling = "dangling.default.svc.cluster.local. CNAME gone.default.svc.cluster.local.";
+    check(
+        RecordType::A,
+        &[
+            ("ext.default.svc.", &["NoError", ext]),
+            (
+                "alias.default.svc.",
+                &[
+                    "NoError",
+                    alias,
+                    "Web.default.svc.cluster.local. A 10.96.0.1",
+                ],
+            ),
+            ("dangling.default.svc.", &["NXDomain", dangling, SOA]),
+            ("a-loop.default.svc.", &["-ServFail"]),
+        ],
+    );
+    check(
+        RecordType::AAAA,
+        &[("alias.default.svc.", &["NoError", alias, SOA])],
+    );
+    check(
+        RecordType::CNAME,
+        &[
+            ("ext.default.svc.", &["NoError", ext]),
+            ("alias.default.svc.", &["NoError", alias]),
+            ("web.default.svc.", &["NoError", SOA]),
+        ],
+    );
+    check(RecordType::ANY, &[("ext.default.svc.", &["NoError", ext])]);
+}
+
+#[test]
+fn reverse_names() {
+    let index = index();
+    let ask = |name: &str, kind| asked(Some(&index), name, kind);
+    let web = "1.0.96.10.in-addr.arpa.";
+    let pointer = format!("{web} PTR web.default.svc.cluster.local.");
+    assert_eq!(ask(web, RecordType::PTR), ["NoError", &pointer]);
+    assert_eq!(ask(web, RecordType::A), ["NoError"]);
+    let zeros = "0.".repeat(27);
+    let dual = format!("2.0.{zeros}0.d.f.ip6.arpa.");
+    let pointer = format!("{dual} PTR dual.default.svc.cluster.local.");
+    assert_eq!(ask(&dual, RecordType::PTR), ["NoError", &pointer]);
+
+    let db_0 = "2.1.244.10.in-addr.arpa.";
+    let pointer = format!("{db_0} PTR db-0.db.default.svc.cluster.local.");
+    assert_eq!(ask(db_0, RecordType::PTR), ["NoError", &pointer]);
+    // Without a hostname, not ready, unknown, no single address: not ours to say.
+    for address in [
+        "2.2.244.10",
+        "9.1.244.10",
+        "99.0.96.10",
+        "0.96.10",
+        "9.9.244.10",
+    ] {
+        let name = format!("{address}.in-addr.arpa.");
+        let wanted = if address == "9.1.244.10" {
+            let early = "PTR e-0.early.default.svc.cluster.local.";
+            vec!["NoError".to_owned(), format!("{name} {early}")]
+        } else {
+            vec!["-Refused".to_owned()]
+        };
+        assert_eq!(ask(&name, RecordType::PTR), wanted, "{name}");
+    }
+}
+
+#[test]
+fn other_names_are_refused() {
+    let index = index();
+    for name in [
+        "example.com.",
+        ".",
+        "local.",
+        "arpa.",
+        "web.default.svc.",
+        "web.",
+    ] {
+        assert_eq!(
+            asked(Some(&index), name, RecordType::A),
+            ["-Refused"],
+            "{name}"
+        );
+        assert_eq!(
+            asked(None, name, RecordType::A),
+            ["-Refused"],
+            "{name} before the sync"
+        );
+    }
+    for kind in [RecordType::AXFR, RecordType::IXFR] {
+        assert_eq!(
+            asked(Some(&index), "cluster.local.", kind),
+            ["-Refused"],
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_denied_before_the_sync() {
+    for name in [
+        "web.default.svc.cluster.local.",
+        "gone.default.svc.cluster.local.",
+        "www.cluster.local.",
+        "cluster.local.",
+        "1.0.96.10.in-addr.arpa.",
+    ] {
+        for kind in [RecordType::A, RecordType::SOA, RecordType::PTR] {
+            assert_eq!(asked(None, name, kind), ["-ServFail"], "{name} {kind}");
+        }
+    }
+}
+
+#[test]
+fn case_is_ignored_and_repeated() {
+    let index = index();
+    let ask = |name: &str, kind| asked(Some(&index), name, kind);
+    let name = "WeB.Default.SVC.Cluster.LOCAL.";
+    assert_eq!(
+        ask(name, RecordType::A),
+        ["NoError".to_owned(), format!("{name} A 10.96.0.1")]
+    );
+    let denied = ["NoError", "authority Cluster.LOCAL. SOA"];
+    assert_eq!(ask(name, RecordType::AAAA), denied);
+    let pointer = "1.0.96.10.IN-ADDR.arpa. PTR web.default.svc.cluster.local.";
+    assert_eq!(
+        ask("1.0.96.10.IN-ADDR.arpa.", RecordType::PTR),
+        ["NoError", pointer]
+    );
+}
+
+#[test]
+fn several_addresses_take_turns_to_be_first() {
+    let index = index();
+    let name = Name::from_ascii("db.default.svc.cluster.local.").expect("a name");
+    let first = |turn| {
+        let answer = answer(&zone(), Some(&index), &name, RecordType::A, turn);
+        assert_eq!(answer.answers.len(), 2);
+        answer.answers[0].data.ip_addr()
+    };
+    assert_ne!(first(0), first(1));
+    assert_eq!(first(0), first(2));
+    assert_eq!(first(1), first(usize::MAX));
+}
+
+#[test]
+fn a_service_without_an_address_yet_exists() {
+    let index = mk_index([mk_service("default", "new")], []);
+    let wanted = ["NoError", SOA];
+    assert_eq!(
+        asked(
+            Some(&index),
+            "new.default.svc.cluster.local.",
+            RecordType::A
+        ),
+        wanted
+    );
+}
