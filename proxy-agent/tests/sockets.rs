@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use kernel::{Kernel, counted, endpoint, frontend, ip};
+use kernel::{Kernel, cgroup_root, counted, endpoint, frontend, ip};
 use proxy_agent::kernel::links::{self, Places};
 use proxy_agent::kernel::programs::{self, Outdated};
 use proxy_agent::plan::links as plan;
@@ -93,17 +93,6 @@ impl Drop for Group {
         // Every client has been waited for, so the group is empty.
         _ = fs::remove_dir(&self.path);
     }
-}
-
-fn cgroup_root() -> PathBuf {
-    let mounts = fs::read_to_string("/proc/mounts").expect("mounts");
-    let mut lines = mounts
-        .lines()
-        .map(|line| line.split(' ').collect::<Vec<_>>());
-    let mount = lines
-        .find(|fields| fields.get(2) == Some(&"cgroup2"))
-        .expect("cgroup2 is mounted");
-    PathBuf::from(mount[1])
 }
 
 #[test]

@@ -47,9 +47,7 @@ impl Kernel {
     /// Loads everything, or says why this machine cannot and returns `None`.
     pub(crate) fn new(test: &str) -> Option<Self> {
         let object = object(test)?;
-        isolate();
-        let folder = tempfile::tempdir().expect("a folder for bpffs");
-        mount_bpffs(folder.path());
+        let folder = isolated_bpffs();
         let pins = Pins::below(folder.path()).expect("a bpffs");
         pins.create().expect("folders in bpffs");
         let sizes = Sizes {
@@ -173,7 +171,7 @@ pub(crate) fn ip(arguments: &str) {
 }
 
 /// The object file, if this test can run at all; CI takes no excuse.
-fn object(test: &str) -> Option<PathBuf> {
+pub(crate) fn object(test: &str) -> Option<PathBuf> {
     let skip = |why: &str| {
         assert!(
             std::env::var_os("CI").is_none(),
@@ -192,7 +190,26 @@ fn object(test: &str) -> Option<PathBuf> {
     }
 }
 
-/// Gives this thread mount and network namespaces of its own.
+/// Where cgroup2 is mounted.
+pub(crate) fn cgroup_root() -> PathBuf {
+    let mounts = std::fs::read_to_string("/proc/mounts").expect("mounts");
+    let mut lines = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
+    let mount = lines
+        .find(|fields| fields.get(2) == Some(&"cgroup2"))
+        .expect("cgroup2 is mounted");
+    PathBuf::from(mount[1])
+}
+
+/// Gives this thread mount and network namespaces of its own, and a bpffs in them.
+pub(crate) fn isolated_bpffs() -> tempfile::TempDir {
+    isolate();
+    let folder = tempfile::tempdir().expect("a folder for bpffs");
+    mount_bpffs(folder.path());
+    folder
+}
+
 fn isolate() {
     // SAFETY: both calls concern this thread alone; the strings are NUL-terminated.
     unsafe {

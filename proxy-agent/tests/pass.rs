@@ -1,0 +1,283 @@
+//! Full passes against a real kernel: a fresh node comes to work, one more pass changes nothing,
+//! a new agent finds all as planned, and what others break is repaired.
+
+mod kernel;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cluster_model::testing::{mk_index, mk_node, mk_service, mk_slice};
+use cluster_model::{ClusterIndex, Protocol};
+use kernel::{cgroup_root, ip, isolated_bpffs, object};
+use proxy_agent::args::Options;
+use proxy_agent::kernel::routes::Netlink;
+use proxy_agent::pass::{Node, Plan, Wish};
+
+/// A node with an uplink, a cgroup and a bpffs of its own.
+struct Place {
+    options: Options,
+    folder: tempfile::TempDir,
+    cgroup: PathBuf,
+}
+
+impl Place {
+    fn new(test: &str) -> Option<Self> {
+        let programs = object(test)?;
+        let folder = isolated_bpffs();
+        let cgroup = cgroup_root().join(format!("flatnet-test-{}-{test}", std::process::id()));
+        fs::create_dir(&cgroup).expect("a cgroup");
+        let options = Options {
+            node_name: "node-1".into(),
+            api_server: None,
+            kubeconfig: None,
+            bpffs: folder.path().into(),
+            cgroup_root: cgroup.clone(),
+            cni_conf_dir: tempfile::tempdir().expect("a folder").keep(),
+            cni_data_dir: "/var/lib/cni/networks".into(),
+            programs,
+            flow_table_size: Some(1024),
+            endpoint_slots: Some(1024),
+            socket_lb: true,
+            audit_seconds: Duration::from_secs(30),
+        };
+        let place = Self {
+            options,
+            folder,
+            cgroup,
+        };
+        ip("link set lo up");
+        ip("link add eth0 type veth peer name far0");
+        ip("addr add 172.30.0.11/24 dev eth0");
+        ip("link set eth0 up");
+        ip("link set far0 up");
+        Some(place)
+    }
+
+    /// An agent that has just started: it knows nothing but its options.
+    fn agent(&self) -> Node {
+        let netlink = Netlink::open().expect("netlink");
+        let mut node = Node::new(self.options.clone(), netlink).expect("a bpffs");
+        node.load().expect("programs load");
+        node
+    }
+
+    fn pin(&self, below: &str) -> PathBuf {
+        self.folder.path().join("flatnet").join(below)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.options.cni_conf_dir.join("10-flatnet.conflist")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // The links are pinned; once the pins go, the cgroup is free of programs.
+        _ = fs::remove_dir_all(self.pin(""));
+        _ = fs::remove_dir_all(&self.options.cni_conf_dir);
+        _ = fs::remove_dir(&self.cgroup);
+    }
+}
+
+fn cluster() -> ClusterIndex {
+    let service = mk_service("default", "web")
+        .cluster_ip("10.96.1.1")
+        .port("", Protocol::Tcp, 80);
+    let slice = mk_slice("default", "web", "web-1")
+        .port("", Protocol::Tcp, 8080)
+        .ready("10.244.1.2")
+        .ready("10.244.2.2");
+    let mut index = mk_index([service], [slice]);
+    for number in 1..=3 {
+        index.apply_node(
+            mk_node(&format!("node-{number}"))
+                .address(&format!("172.30.0.1{number}"))
+                .pod_cidr(&format!("10.244.{number}.0/24")),
+        );
+    }
+    index
+}
+
+/// Full passes until one succeeds, as the agent's loop does: the kernel frees an unpinned link a
+/// moment after its pin is removed, and until then refuses the same program a second time.
+async fn full_at_last(node: &mut Node, index: &ClusterIndex) -> Plan {
+    for _ in 0..40 {
+        match node.full(Wish::of(index, "node-1")).await {
+            Ok((plan, _)) => return plan,
+            Err(error) => eprintln!("{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no pass succeeded in two seconds");
+}
+
+async fn full(node: &mut Node, index: &ClusterIndex) -> Plan {
+    let (plan, waiting) = node.full(Wish::of(index, "node-1")).await.expect("a pass");
+    assert_eq!(waiting, []);
+    plan
+}
+
+#[tokio::test]
+async fn a_fresh_node_comes_to_work_and_a_second_pass_changes_nothing() {
+    let Some(place) = Place::new("fresh") else {
+        return;
+    };
+    let index = cluster();
+    let mut agent = place.agent();
+    assert!(!place.config().exists());
+    let first = full(&mut agent, &index).await;
+    assert_eq!(first.programs.len(), 7, "{first}");
+    assert_eq!(first.links.len(), 6, "{first}");
+    assert_eq!(first.routes.len(), 2, "{first}");
+    assert_eq!(first.services.len(), 2, "{first}");
+    let config = fs::read_to_string(place.config()).expect("the CNI configuration");
+    assert!(config.contains("10.244.1.0/24"), "{config}");
+    let second = full(&mut agent, &index).await;
+    assert!(second.is_empty(), "{second}");
+}
+
+#[tokio::test]
+async fn a_new_agent_finds_everything_as_planned() {
+    let Some(place) = Place::new("restart") else {
+        return;
+    };
+    let index = cluster();
+    full(&mut place.agent(), &index).await;
+    let mut again = place.agent();
+    let (diff, _) = again
+        .diff(Wish::of(&index, "node-1"))
+        .await
+        .expect("a diff");
+    assert!(diff.is_empty(), "{diff}");
+    let plan = full(&mut again, &index).await;
+    assert!(plan.is_empty(), "{plan}");
+}
+
+#[tokio::test]
+async fn what_others_break_is_repaired_and_what_is_not_ours_stays() {
+    let Some(place) = Place::new("drift") else {
+        return;
+    };
+    let index = cluster();
+    let mut agent = place.agent();
+    full(&mut agent, &index).await;
+    // A peer's route, and a pod's as the CNI plugin writes it.
+    ip("route add 10.99.0.0/16 via 172.30.0.99");
+    ip("route add 10.244.1.77/32 dev eth0 scope link proto 170");
+    ip("route del 10.244.2.0/24");
+    ip("route replace 10.244.3.0/24 via 172.30.0.77 proto 170");
+    fs::remove_file(place.pin("programs/from_pod")).expect("unpinned");
+    fs::write(place.config(), "{}").expect("overwritten");
+    fs::write("/proc/sys/net/ipv4/ip_forward", "0").expect("written");
+    let plan = full(&mut agent, &index).await;
+    let text = plan.to_string();
+    for line in [
+        "set sysctl net/ipv4/ip_forward to 1",
+        "pin program from_pod",
+        "route 10.244.2.0/24 via 172.30.0.12",
+        "route 10.244.3.0/24 via 172.30.0.13",
+        "write the CNI configuration",
+    ] {
+        assert!(text.contains(line), "{line} is not in:\n{text}");
+    }
+    assert_eq!(plan.len(), 5, "{text}");
+    let again = full(&mut agent, &index).await;
+    assert!(again.is_empty(), "{again}");
+    ip("route del 10.99.0.0/16 via 172.30.0.99");
+    ip("route del 10.244.1.77/32 dev eth0");
+}
+
+#[tokio::test]
+async fn a_detached_program_is_attached_again() {
+    let Some(place) = Place::new("detached") else {
+        return;
+    };
+    let index = cluster();
+    let mut agent = place.agent();
+    full(&mut agent, &index).await;
+    for link in ["to_network-eth0", "connect4"] {
+        fs::remove_file(place.pin("links").join(link)).expect("detached");
+    }
+    full_at_last(&mut agent, &index).await;
+    assert!(place.pin("links/to_network-eth0").exists() && place.pin("links/connect4").exists());
+    let again = full(&mut agent, &index).await;
+    assert!(again.is_empty(), "{again}");
+}
+
+#[tokio::test]
+async fn a_change_touches_the_changed_service_alone() {
+    let Some(place) = Place::new("change") else {
+        return;
+    };
+    let mut index = cluster();
+    let mut agent = place.agent();
+    full(&mut agent, &index).await;
+    index.take_dirty();
+    index.apply_service(mk_service("default", "dns").cluster_ip("10.96.0.10").port(
+        "",
+        Protocol::Udp,
+        53,
+    ));
+    let dirty = index.take_dirty();
+    assert_eq!(
+        agent.changed(&index, &dirty).expect("a pass"),
+        1,
+        "an empty list is one write"
+    );
+    assert_eq!(agent.changed(&index, &dirty).expect("a pass"), 0);
+    let plan = full(&mut agent, &index).await;
+    assert!(plan.is_empty(), "{plan}");
+}
+
+#[tokio::test]
+async fn a_fresh_nodes_diff_creates_nothing() {
+    let Some(place) = Place::new("diff") else {
+        return;
+    };
+    let netlink = Netlink::open().expect("netlink");
+    let mut node = Node::new(place.options.clone(), netlink).expect("a bpffs");
+    let (plan, _) = node
+        .diff(Wish::of(&cluster(), "node-1"))
+        .await
+        .expect("a diff");
+    assert_eq!(plan.programs.len(), 7, "{plan}");
+    assert!(!Path::new(&place.pin("")).exists(), "nothing is pinned");
+    assert!(!place.config().exists());
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_known_yet_waits_and_says_for_what() {
+    let Some(place) = Place::new("waits") else {
+        return;
+    };
+    let mut agent = place.agent();
+    let rows = [
+        (
+            mk_node("other").address("172.30.0.12"),
+            "there is no Node named node-1",
+        ),
+        (
+            mk_node("node-1").address("192.0.2.1"),
+            "no interface of this machine holds",
+        ),
+        (
+            mk_node("node-1").address("172.30.0.11"),
+            "Node node-1 has no pod CIDR yet",
+        ),
+    ];
+    for (node, expected) in rows {
+        let mut index = ClusterIndex::default();
+        index.apply_node(node);
+        let (_, waiting) = agent
+            .full(Wish::of(&index, "node-1"))
+            .await
+            .expect("a pass");
+        let text: Vec<String> = waiting.iter().map(ToString::to_string).collect();
+        assert!(text.iter().any(|line| line.contains(expected)), "{text:?}");
+        assert!(
+            !place.config().exists(),
+            "no CNI configuration before the node works"
+        );
+    }
+}
