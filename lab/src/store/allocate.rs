@@ -265,3 +265,153 @@ fn refuse_port(allocations: &Allocations, asked: u16, held: &BTreeSet<u16>) -> O
         .contains(&asked)
         .then(|| "provided port is already allocated".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{DeleteOptions, Kind, Store};
+    use std::sync::Arc;
+
+    fn create(store: &Store, name: &str, mut spec: Value) -> Result<Arc<Value>, String> {
+        if spec["ports"].is_null() {
+            spec["ports"] = json!([{"port": 80}]);
+        }
+        let service = json!({"metadata": {"name": name}, "spec": spec});
+        store
+            .create(Kind::Service, service)
+            .map_err(|error| error.to_string())
+    }
+
+    fn address(service: &Value) -> IpAddr {
+        str_of(&service["spec"]["clusterIP"])
+            .parse()
+            .expect("an address")
+    }
+
+    #[test]
+    fn addresses_rest_after_use() {
+        let store = Store::new(&Config::default());
+        let first = address(&create(&store, "a", json!({})).expect("created"));
+        assert!(
+            "10.96.1.0/24"
+                .parse::<IpNet>()
+                .expect("a net")
+                .contains(&first),
+            "{first}"
+        );
+        store
+            .delete(Kind::Service, "default", "a", &DeleteOptions::default())
+            .expect("deleted");
+        let second = address(&create(&store, "a", json!({})).expect("created"));
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn given_addresses_are_checked() {
+        let store = Store::new(&Config::default());
+        let dns = create(&store, "dns", json!({"clusterIP": "10.96.0.10"})).expect("created");
+        assert_eq!(dns["spec"]["clusterIPs"], json!(["10.96.0.10"]));
+        let why = "Service \"x\" is invalid: spec.clusterIPs: Invalid value: ";
+        // (asked for, refused with)
+        let rows = [
+            (
+                "10.96.0.10",
+                "[]string{\"10.96.0.10\"}: failed to allocate IP 10.96.0.10: provided IP is \
+                 already allocated",
+            ),
+            (
+                "10.97.0.1",
+                "[]string{\"10.97.0.1\"}: failed to allocate IP 10.97.0.1: the provided IP \
+                 (10.97.0.1) is not in the valid range. The range of valid IPs is 10.96.0.0/16",
+            ),
+        ];
+        for (asked, expected) in rows {
+            let answer = create(&store, "x", json!({"clusterIP": asked}));
+            assert_eq!(answer.err(), Some(format!("{why}{expected}")));
+        }
+        let headless = create(&store, "h", json!({"clusterIP": "None"})).expect("created");
+        assert_eq!(headless["spec"]["clusterIPs"], json!(["None"]));
+        let external = json!({"type": "ExternalName", "externalName": "a.example"});
+        let external = create(&store, "e", external).expect("created");
+        assert_eq!(external["spec"]["clusterIP"], Value::Null);
+        let six = create(&store, "six", json!({"ipFamilies": ["IPv6"]}));
+        assert!(six.is_err(), "no IPv6 range is configured");
+    }
+
+    #[test]
+    fn a_full_range_refuses() {
+        let range: IpNet = "10.96.0.0/29".parse().expect("a net");
+        let store = Store::new(&Config {
+            service_ranges: vec![range],
+            ..Config::default()
+        });
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            create(&store, name, json!({})).expect("six addresses");
+        }
+        let full = create(&store, "g", json!({})).expect_err("full");
+        assert!(full.contains("range 10.96.0.0/29 is full"), "{full}");
+    }
+
+    #[test]
+    fn two_ranges_give_two_addresses() {
+        let range = |text: &str| text.parse::<IpNet>().expect("a net");
+        let service_ranges = vec![range("10.96.0.0/16"), range("fd00:96::/112")];
+        let store = Store::new(&Config {
+            service_ranges,
+            ..Config::default()
+        });
+        let both = json!({"ipFamilyPolicy": "RequireDualStack"});
+        let both = create(&store, "both", both).expect("created");
+        assert_eq!(both["spec"]["ipFamilies"], json!(["IPv4", "IPv6"]));
+        assert_eq!(items(&both["spec"]["clusterIPs"]).len(), 2);
+        let six = create(&store, "six", json!({"ipFamilies": ["IPv6"]})).expect("created");
+        assert!(address(&six).is_ipv6());
+    }
+
+    #[test]
+    fn node_ports() {
+        let store = Store::new(&Config::default());
+        let port = |service: &Value| service["spec"]["ports"][0]["nodePort"].as_u64();
+        let exposed = create(&store, "a", json!({"type": "NodePort"})).expect("created");
+        assert!(port(&exposed).is_some_and(|port| (30000..=32767).contains(&port)));
+        let given = |node_port: u16| json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": node_port}]});
+        create(&store, "b", given(31000)).expect("created");
+        let taken = create(&store, "c", given(31000)).expect_err("taken");
+        assert!(taken.ends_with(
+            "spec.ports[0].nodePort: Invalid value: 31000: provided port is already allocated"
+        ));
+        let outside = create(&store, "c", given(80)).expect_err("outside");
+        assert!(
+            outside.ends_with("The range of valid ports is 30000-32767"),
+            "{outside}"
+        );
+        let both = json!({"type": "NodePort", "ports": [
+            {"name": "u", "port": 53, "protocol": "UDP", "nodePort": 30053},
+            {"name": "t", "port": 53, "nodePort": 30053}]});
+        create(&store, "dns", both).expect("one number for two protocols");
+        let plain = store
+            .modify(Kind::Service, "default", "b", |s| {
+                s["spec"]["type"] = json!("ClusterIP")
+            })
+            .expect("modified");
+        assert_eq!(port(&plain), None, "given back");
+        create(&store, "c", given(31000)).expect("free again");
+    }
+
+    #[test]
+    fn a_cluster_ip_does_not_change() {
+        let store = Store::new(&Config::default());
+        let before = create(&store, "a", json!({})).expect("created");
+        let kept = store
+            .modify(Kind::Service, "default", "a", |service| {
+                service["spec"] = json!({"ports": [{"port": 81}]});
+            })
+            .expect("modified");
+        assert_eq!(kept["spec"]["clusterIP"], before["spec"]["clusterIP"]);
+        let changed = store.modify(Kind::Service, "default", "a", |service| {
+            service["spec"]["clusterIP"] = json!("10.96.9.9");
+        });
+        let why = changed.expect_err("refused").to_string();
+        assert!(why.ends_with("may not change once set"), "{why}");
+    }
+}

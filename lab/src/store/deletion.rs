@@ -319,3 +319,261 @@ fn stop_waiting_for_dependents(state: &mut State, kind: Kind, key: &Key) -> Opti
     let stored = state.put(kind, next);
     Some(finish_if_released(state, kind, key).unwrap_or(stored))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Config, Store};
+
+    fn store() -> Store {
+        Store::new(&Config::default())
+    }
+
+    fn pod(name: &str, node: &str) -> Value {
+        json!({"metadata": {"name": name, "labels": {"app": "web"}}, "spec": {"nodeName": node,
+            "terminationGracePeriodSeconds": 7, "containers": [{"name": "c", "image": "i"}]}})
+    }
+
+    fn owned(mut object: Value, owner: &Value) -> Value {
+        object["metadata"]["ownerReferences"] = json!([object::owner_reference(owner)]);
+        object
+    }
+
+    fn deployment(store: &Store) -> Arc<Value> {
+        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": pod("", "")["spec"]});
+        let object = json!({"metadata": {"name": "web"}, "spec": {"template": template,
+            "selector": {"matchLabels": {"app": "web"}}}});
+        store.create(Kind::Deployment, object).expect("created")
+    }
+
+    #[test]
+    fn a_pod_on_a_node_stays_until_the_kubelet_lets_it_go() {
+        // (node, phase, grace asked, grace it gets; none: gone at once)
+        let rows = [
+            ("", "Pending", None, None),
+            ("n1", "Running", None, Some(7)),
+            ("n1", "Running", Some(2), Some(2)),
+            ("n1", "Running", Some(0), None),
+            ("n1", "Succeeded", None, None),
+        ];
+        for (node, phase, asked, expected) in rows {
+            let store = store();
+            let mut object = pod("a", node);
+            object["status"] = json!({"phase": phase});
+            store.create(Kind::Pod, object).expect("created");
+            let options = DeleteOptions {
+                grace_period_seconds: asked,
+                ..Default::default()
+            };
+            store
+                .delete(Kind::Pod, "default", "a", &options)
+                .expect("deleted");
+            let left = store.get(Kind::Pod, "default", "a");
+            let grace = left.map(|pod| {
+                assert!(object::is_terminating(&pod));
+                pod["metadata"]["deletionGracePeriodSeconds"]
+                    .as_i64()
+                    .expect("a number")
+            });
+            assert_eq!(grace, expected, "{node} {phase} {asked:?}");
+            if grace.is_some() {
+                store
+                    .delete(Kind::Pod, "default", "a", &DeleteOptions::now())
+                    .expect("let go");
+                assert!(!store.exists(Kind::Pod, "default", "a"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_deletion_can_only_shorten_the_grace_period() {
+        let store = store();
+        store.create(Kind::Pod, pod("a", "n1")).expect("created");
+        let delete = |grace| {
+            let options = DeleteOptions {
+                grace_period_seconds: Some(grace),
+                ..Default::default()
+            };
+            store
+                .delete(Kind::Pod, "default", "a", &options)
+                .expect("deleted")
+        };
+        let end = |pod: &Value| {
+            clock::parse(object::str_of(&pod["metadata"]["deletionTimestamp"])).expect("a time")
+        };
+        let first = delete(100);
+        assert_eq!(delete(200), first, "nothing changes");
+        let second = delete(40);
+        assert_eq!(end(&first).as_second() - end(&second).as_second(), 60);
+    }
+
+    #[test]
+    fn dependents_go_with_their_owner_or_forget_it() {
+        for propagation in [
+            Propagation::Background,
+            Propagation::Foreground,
+            Propagation::Orphan,
+        ] {
+            let store = store();
+            let owner = deployment(&store);
+            store
+                .create(Kind::Pod, owned(pod("free", ""), &owner))
+                .expect("created");
+            store
+                .create(Kind::Pod, owned(pod("placed", "n1"), &owner))
+                .expect("created");
+            store.create(Kind::Pod, pod("other", "")).expect("created");
+            let options = DeleteOptions {
+                propagation,
+                ..Default::default()
+            };
+            store
+                .delete(Kind::Deployment, "default", "web", &options)
+                .expect("deleted");
+            let orphaned = propagation == Propagation::Orphan;
+            let waits = propagation == Propagation::Foreground;
+            assert_eq!(store.exists(Kind::Deployment, "default", "web"), waits);
+            assert_eq!(store.exists(Kind::Pod, "default", "free"), orphaned);
+            assert!(store.exists(Kind::Pod, "default", "other"));
+            let placed = store
+                .get(Kind::Pod, "default", "placed")
+                .expect("not let go yet");
+            assert_eq!(
+                object::is_terminating(&placed),
+                !orphaned,
+                "{propagation:?}"
+            );
+            assert_eq!(object::is_owned_by(&placed, object::uid(&owner)), !orphaned);
+            store
+                .delete(Kind::Pod, "default", "placed", &DeleteOptions::now())
+                .expect("let go");
+            assert!(
+                !store.exists(Kind::Deployment, "default", "web"),
+                "{propagation:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_dependent_that_comes_too_late_is_collected() {
+        let store = store();
+        let owner = deployment(&store);
+        store
+            .delete(
+                Kind::Deployment,
+                "default",
+                "web",
+                &DeleteOptions::default(),
+            )
+            .expect("deleted");
+        store
+            .create(Kind::Pod, owned(pod("late", ""), &owner))
+            .expect("accepted");
+        assert!(!store.exists(Kind::Pod, "default", "late"));
+        // A namesake of the old owner is not the owner.
+        deployment(&store);
+        store
+            .create(Kind::Pod, owned(pod("later", ""), &owner))
+            .expect("accepted");
+        assert!(!store.exists(Kind::Pod, "default", "later"));
+        let mut foreign = owned(pod("foreign", ""), &owner);
+        foreign["metadata"]["ownerReferences"][0]["kind"] = json!("ReplicaSet");
+        store.create(Kind::Pod, foreign).expect("accepted");
+        assert!(
+            store.exists(Kind::Pod, "default", "foreign"),
+            "unknown owners are let be"
+        );
+    }
+
+    #[test]
+    fn a_namespace_goes_after_its_contents() {
+        let store = store();
+        store
+            .create(Kind::Namespace, json!({"metadata": {"name": "n"}}))
+            .expect("created");
+        for (name, node) in [("free", ""), ("placed", "n1")] {
+            let mut object = pod(name, node);
+            object["metadata"]["namespace"] = json!("n");
+            store.create(Kind::Pod, object).expect("created");
+        }
+        let options = DeleteOptions::default();
+        store
+            .delete(Kind::Namespace, "", "n", &options)
+            .expect("deleted");
+        assert!(!store.exists(Kind::Pod, "n", "free"));
+        let namespace = store
+            .get(Kind::Namespace, "", "n")
+            .expect("waits for its pod");
+        assert_eq!(namespace["status"]["phase"], "Terminating");
+        let refused = store.create(
+            Kind::ConfigMap,
+            json!({"metadata": {"name": "x", "namespace": "n"}}),
+        );
+        assert_eq!(refused.map_err(|error| error.code()), Err(403));
+        store
+            .delete(Kind::Pod, "n", "placed", &DeleteOptions::now())
+            .expect("let go");
+        assert!(!store.exists(Kind::Namespace, "", "n"));
+        let refused = store.delete(Kind::Namespace, "", "default", &options);
+        assert_eq!(refused.map_err(|error| error.code()), Err(403));
+    }
+
+    #[test]
+    fn finalizers_hold_what_is_being_deleted() {
+        let store = store();
+        let map = json!({"metadata": {"name": "m", "finalizers": ["x.io/hold"]}});
+        store.create(Kind::ConfigMap, map).expect("created");
+        store
+            .delete(Kind::ConfigMap, "default", "m", &DeleteOptions::default())
+            .expect("begun");
+        assert!(store.exists(Kind::ConfigMap, "default", "m"));
+        store
+            .modify(Kind::ConfigMap, "default", "m", |map| {
+                map["metadata"]["finalizers"] = json!([])
+            })
+            .expect("released");
+        assert!(!store.exists(Kind::ConfigMap, "default", "m"));
+    }
+
+    #[test]
+    fn preconditions() {
+        let store = store();
+        let map = json!({"metadata": {"name": "m"}});
+        let map = store.create(Kind::ConfigMap, map).expect("created");
+        let delete = |options: &DeleteOptions| {
+            store
+                .delete(Kind::ConfigMap, "default", "m", options)
+                .map_err(|error| error.code())
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let default = DeleteOptions::default;
+        assert_eq!(
+            delete(&DeleteOptions {
+                uid: text("other"),
+                ..default()
+            })
+            .err(),
+            Some(409)
+        );
+        let old = DeleteOptions {
+            resource_version: text("1"),
+            ..default()
+        };
+        assert_eq!(delete(&old).err(), Some(409));
+        assert!(
+            delete(&DeleteOptions {
+                dry_run: true,
+                ..default()
+            })
+            .is_ok()
+        );
+        assert!(
+            delete(&DeleteOptions {
+                uid: text(object::uid(&map)),
+                ..default()
+            })
+            .is_ok()
+        );
+        assert_eq!(delete(&default()).err(), Some(404));
+    }
+}

@@ -285,3 +285,166 @@ fn complete(
         causes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Config, Store};
+
+    fn map(data: &str) -> Value {
+        json!({"metadata": {"name": "m"}, "data": {"k": data}})
+    }
+
+    #[test]
+    fn the_store_sets_what_is_its_own() {
+        let store = Store::new(&Config::default());
+        let mut object = map("v");
+        object["metadata"]["uid"] = json!("mine");
+        object["metadata"]["generation"] = json!(77);
+        let stored = store.create(Kind::ConfigMap, object).expect("created");
+        assert_eq!(stored["apiVersion"], "v1");
+        assert_eq!(stored["kind"], "ConfigMap");
+        assert_eq!(object::namespace(&stored), "default");
+        assert_ne!(object::uid(&stored), "mine");
+        assert_eq!(stored["metadata"]["generation"], Value::Null);
+        let changed = store
+            .modify(Kind::ConfigMap, "default", "m", |map| {
+                map["metadata"] =
+                    json!({"name": "m", "uid": map["metadata"]["uid"], "labels": {"a": "b"}});
+            })
+            .expect("modified");
+        assert_eq!(object::uid(&changed), object::uid(&stored));
+        assert_eq!(
+            changed["metadata"]["creationTimestamp"],
+            stored["metadata"]["creationTimestamp"]
+        );
+    }
+
+    #[test]
+    fn creations_that_are_refused() {
+        let store = Store::new(&Config::default());
+        store.create(Kind::ConfigMap, map("v")).expect("created");
+        let rows = [
+            (map("w"), 409),
+            (
+                json!({"metadata": {"name": "x", "namespace": "nowhere"}}),
+                404,
+            ),
+            (
+                json!({"metadata": {"name": "x", "resourceVersion": "1"}}),
+                400,
+            ),
+            (json!({"metadata": {}}), 422),
+            (json!({}), 422),
+            (json!([]), 400),
+        ];
+        for (object, code) in rows {
+            let answer = store.create(Kind::ConfigMap, object.clone());
+            assert_eq!(answer.map_err(|error| error.code()), Err(code), "{object}");
+        }
+    }
+
+    #[test]
+    fn generated_names_differ() {
+        let store = Store::new(&Config::default());
+        let create = || {
+            let object = json!({"metadata": {"generateName": "web-"}});
+            object::name(&store.create(Kind::ConfigMap, object).expect("created")).to_owned()
+        };
+        let (one, two) = (create(), create());
+        assert_ne!(one, two);
+        assert!(
+            one.starts_with("web-") && one.len() == "web-".len() + 5,
+            "{one}"
+        );
+    }
+
+    #[test]
+    fn versions_guard_updates() {
+        let store = Store::new(&Config::default());
+        let first = store.create(Kind::ConfigMap, map("1")).expect("created");
+        let mut stale = first.as_ref().clone();
+        stale["data"]["k"] = json!("stale");
+        let second = store.modify(Kind::ConfigMap, "default", "m", |m| {
+            m["data"]["k"] = json!("2")
+        });
+        let second = second.expect("modified");
+        let refused = store.update(Kind::ConfigMap, stale).expect_err("stale");
+        assert_eq!(refused.code(), 409);
+        let mut unversioned = second.as_ref().clone();
+        object::metadata_mut(&mut unversioned).remove("resourceVersion");
+        unversioned["data"]["k"] = json!("3");
+        assert!(store.update(Kind::ConfigMap, unversioned).is_ok());
+        let same = store
+            .modify(Kind::ConfigMap, "default", "m", |_| ())
+            .expect("nothing changes");
+        let now = store.get(Kind::ConfigMap, "default", "m").expect("there");
+        assert_eq!(
+            object::resource_version(&same),
+            object::resource_version(&now)
+        );
+    }
+
+    #[test]
+    fn scopes_keep_spec_and_status_apart() {
+        let store = Store::new(&Config::default());
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "a"}]}});
+        store.create(Kind::Pod, pod).expect("created");
+        let change = |scope| {
+            let options = WriteOptions {
+                scope,
+                dry_run: false,
+            };
+            let key = Key::new("default", "p");
+            let edit = |current: &Value| {
+                let mut next = current.clone();
+                next["spec"]["containers"][0]["image"] = json!(format!("{scope:?}").to_lowercase());
+                next["status"]["phase"] = json!(format!("{scope:?}"));
+                Ok(next)
+            };
+            let pod = store
+                .change(Kind::Pod, &key, options, edit)
+                .expect("changed");
+            let image = object::str_of(&pod["spec"]["containers"][0]["image"]).to_owned();
+            (image, object::str_of(&pod["status"]["phase"]).to_owned())
+        };
+        assert_eq!(change(Scope::Main), ("main".into(), "Pending".into()));
+        assert_eq!(change(Scope::Status), ("main".into(), "Status".into()));
+        assert_eq!(change(Scope::Whole), ("whole".into(), "Whole".into()));
+    }
+
+    #[test]
+    fn a_dry_run_stores_nothing() {
+        let store = Store::new(&Config::default());
+        let before = store.list(Kind::ConfigMap, None).resource_version;
+        let answer = store
+            .create_with(Kind::ConfigMap, map("v"), true)
+            .expect("would be created");
+        assert_eq!(answer["kind"], "ConfigMap");
+        let after = store.list(Kind::ConfigMap, None);
+        assert_eq!((after.items.len(), after.resource_version), (0, before));
+    }
+
+    #[test]
+    fn the_generation_counts_changes_of_the_spec() {
+        let store = Store::new(&Config::default());
+        let container = json!({"name": "c", "image": "i"});
+        let deployment = json!({"metadata": {"name": "d"}, "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}},
+        }});
+        store.create(Kind::Deployment, deployment).expect("created");
+        let modify = |edit: fn(&mut Value)| {
+            let stored = store
+                .modify(Kind::Deployment, "default", "d", edit)
+                .expect("modified");
+            stored["metadata"]["generation"].as_i64()
+        };
+        assert_eq!(modify(|d| d["status"] = json!({"replicas": 1})), Some(1));
+        assert_eq!(modify(|d| d["spec"]["replicas"] = json!(5)), Some(2));
+        assert_eq!(
+            modify(|d| d["metadata"]["labels"] = json!({"x": "y"})),
+            Some(2)
+        );
+    }
+}

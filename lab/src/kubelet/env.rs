@@ -1,0 +1,194 @@
+//! The variables of a container, and `$(NAME)` in its command (pure).
+
+use std::net::IpAddr;
+
+use thiserror::Error;
+
+use crate::objects::{Container, EnvVar, Pod};
+
+/// What a pod may ask about where it runs.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) node: String,
+    pub(super) host_ip: IpAddr,
+    pub(super) pod_ips: Vec<IpAddr>,
+    pub(super) api_port: u16,
+}
+
+/// A variable whose value the lab cannot tell.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum EnvError {
+    #[error("env {name}: the lab knows no field {path:?}")]
+    UnknownField { name: String, path: String },
+    #[error("env {0}: the lab reads values and fieldRef only")]
+    UnsupportedSource(String),
+    #[error("envFrom is not supported by the lab")]
+    EnvFrom,
+}
+
+/// Every variable of `container`, the lab's own first, so that the container's win.
+pub(super) fn variables(
+    pod: &Pod,
+    container: &Container,
+    facts: &Facts,
+) -> Result<Vec<(String, String)>, EnvError> {
+    if !container.env_from.is_empty() {
+        return Err(EnvError::EnvFrom);
+    }
+    let pod_ip = facts.pod_ips.first().map(ToString::to_string).unwrap_or_default();
+    let own = [
+        ("HOSTNAME", hostname(pod).to_owned()),
+        // The address of the node's own listener, not the cluster IP: what needs the API server
+        // to bring the cluster network up must not need the cluster network to reach it.
+        ("KUBERNETES_SERVICE_HOST", facts.host_ip.to_string()),
+        ("KUBERNETES_SERVICE_PORT", facts.api_port.to_string()),
+        ("NODE_NAME", facts.node.clone()),
+        ("NODE_IP", facts.host_ip.to_string()),
+        ("POD_NAME", pod.metadata.name.clone()),
+        ("POD_NAMESPACE", pod.metadata.namespace.clone()),
+        ("POD_IP", pod_ip),
+    ];
+    let mut variables: Vec<_> =
+        own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    for variable in &container.env {
+        let value = value(variable, pod, facts, &variables)?;
+        variables.retain(|(name, _)| *name != variable.name);
+        variables.push((variable.name.clone(), value));
+    }
+    Ok(variables)
+}
+
+/// What a pod calls itself: `spec.hostname`, or its name.
+pub(super) fn hostname(pod: &Pod) -> &str {
+    if pod.spec.hostname.is_empty() { &pod.metadata.name } else { &pod.spec.hostname }
+}
+
+fn value(
+    variable: &EnvVar,
+    pod: &Pod,
+    facts: &Facts,
+    known: &[(String, String)],
+) -> Result<String, EnvError> {
+    let Some(source) = &variable.value_from else {
+        return Ok(expand(&variable.value, known));
+    };
+    let field = source
+        .field_ref
+        .as_ref()
+        .ok_or_else(|| EnvError::UnsupportedSource(variable.name.clone()))?;
+    let ips = || facts.pod_ips.iter().map(ToString::to_string).collect::<Vec<_>>();
+    Ok(match field.field_path.as_str() {
+        "metadata.name" => pod.metadata.name.clone(),
+        "metadata.namespace" => pod.metadata.namespace.clone(),
+        "metadata.uid" => pod.metadata.uid.clone(),
+        "spec.nodeName" => facts.node.clone(),
+        "status.hostIP" => facts.host_ip.to_string(),
+        "status.podIP" => ips().into_iter().next().unwrap_or_default(),
+        "status.podIPs" => ips().join(","),
+        path => {
+            let (name, path) = (variable.name.clone(), path.to_owned());
+            return Err(EnvError::UnknownField { name, path });
+        }
+    })
+}
+
+/// Replaces `$(NAME)` by the variable; `$$(NAME)` is a literal `$(NAME)`, and a name that is not
+/// known stays as written. As Kubernetes' `expansion.Expand`.
+pub(super) fn expand(text: &str, variables: &[(String, String)]) -> String {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        expanded.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            expanded.push('$');
+            rest = after;
+        } else if let Some((name, after)) = reference(rest) {
+            match variables.iter().find(|(known, _)| known == name) {
+                Some((_, value)) => expanded.push_str(value),
+                None => expanded.push_str(&format!("$({name})")),
+            }
+            rest = after;
+        } else {
+            expanded.push('$');
+        }
+    }
+    expanded.push_str(rest);
+    expanded
+}
+
+fn reference(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix('(')?.split_once(')')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects;
+    use serde_json::json;
+
+    fn facts() -> Facts {
+        Facts {
+            node: "node1".into(),
+            host_ip: [172, 30, 0, 11].into(),
+            pod_ips: vec![[10, 244, 1, 2].into()],
+            api_port: 6443,
+        }
+    }
+
+    #[test]
+    fn references_expand_as_kubernetes_expands_them() {
+        let known = [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "$(A)".to_owned())];
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("$(A)", "1"),
+            ("x$(A)y$(A)", "x1y1"),
+            ("$(B)", "$(A)"),
+            ("$$(A)", "$(A)"),
+            ("$$$(A)", "$1"),
+            ("$(NONE)", "$(NONE)"),
+            ("$A $", "$A $"),
+            ("$(A", "$(A"),
+            ("http://$(A):$(A)", "http://1:1"),
+        ] {
+            assert_eq!(expand(text, &known), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_containers_own_variables_win_and_see_those_before_them() {
+        let pod: Pod = objects::read(&json!({
+            "metadata": {"name": "p", "namespace": "n"},
+            "spec": {"containers": [{"name": "c", "env": [
+                {"name": "WHERE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+                {"name": "URL", "value": "http://$(WHERE)/$(POD_IP)"},
+                {"name": "NODE_NAME", "value": "mine"},
+            ]}]},
+        }))
+        .expect("a pod");
+        let found = variables(&pod, &pod.spec.containers[0], &facts()).expect("variables");
+        let get = |name: &str| found.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        assert_eq!(get("URL").collect::<Vec<_>>(), ["http://node1/10.244.1.2"]);
+        assert_eq!(get("NODE_NAME").collect::<Vec<_>>(), ["mine"]);
+        assert_eq!(get("KUBERNETES_SERVICE_HOST").collect::<Vec<_>>(), ["172.30.0.11"]);
+        assert_eq!(get("HOSTNAME").collect::<Vec<_>>(), ["p"]);
+    }
+
+    #[test]
+    fn what_the_lab_cannot_tell_is_refused_by_name() {
+        let container = |env: serde_json::Value| -> Pod {
+            objects::read(&json!({"spec": {"containers": [env]}})).expect("a pod")
+        };
+        let field = json!({"fieldRef": {"fieldPath": "status.phase"}});
+        let secret = json!({"secretKeyRef": {"name": "s", "key": "k"}});
+        for (env, what) in [
+            (json!({"env": [{"name": "X", "valueFrom": field}]}), "status.phase"),
+            (json!({"env": [{"name": "X", "valueFrom": secret}]}), "env X"),
+            (json!({"envFrom": [{"configMapRef": {"name": "m"}}]}), "envFrom"),
+        ] {
+            let pod = container(env);
+            let error = variables(&pod, &pod.spec.containers[0], &facts()).expect_err(what);
+            assert!(error.to_string().contains(what), "{error}");
+        }
+    }
+}
