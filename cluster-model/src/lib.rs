@@ -7,12 +7,13 @@
 
 #![forbid(unsafe_code)]
 
-pub mod index;
 pub mod name;
 pub mod object;
+pub mod index;
+pub mod view;
+
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-pub mod view;
 
 pub use index::{ClusterIndex, Dirty};
 pub use name::{Family, Protocol, ServiceName, SliceName};

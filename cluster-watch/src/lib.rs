@@ -7,11 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod connect;
-mod contact;
-mod feed;
-mod trim;
-mod watch;
 mod wire;
+mod trim;
+mod contact;
+mod watch;
+mod feed;
 
 pub use cluster_model::Dirty;
 pub use connect::{ConnectError, client};

@@ -5,14 +5,14 @@
 
 #![forbid(unsafe_code)]
 
-mod answer;
 mod args;
-mod handler;
-mod http;
-mod listen;
+mod zone;
 mod question;
 mod records;
-mod zone;
+mod answer;
+mod handler;
+mod listen;
+mod http;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -8,6 +8,21 @@ use crate::api::{Api, SERVICES};
 use cluster_watch::{Client, Selection, client, spawn};
 use tempfile::TempDir;
 
+/// Some certificate authority: its key is nowhere.
+const CA: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBjDCCATGgAwIBAgIUXdoqXpHfINlbrXiCJU0ON7dcj6QwCgYIKoZIzj0EAwIw\n\
+GjEYMBYGA1UEAwwPZmxhdG5ldCB0ZXN0IENBMCAXDTI2MTEyMTIzNTUwMloYDzIx\n\
+MjYxMDI4MjM1NTAyWjAaMRgwFgYDVQQDDA9mbGF0bmV0IHRlc3QgQ0EwWTATBgcq\n\
+hkjOPQIBBggqhkjOPQMBBwNCAATgnmVzYbuKReS4cZnj5wnBPzmLUJLEIjnYALvU\n\
+RUtVGPqTvu5dWo0IiX6mzr8dXxf6n5qzSzR8TirsLPnyLM6ko1MwUTAdBgNVHQ4E\n\
+FgQUsKjY5BeRaq9kkOdf57AE0PbLn1wwHwYDVR0jBBgwFoAUsKjY5BeRaq9kkOdf\n\
+57AE0PbLn1wwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAzscs\n\
+y7JCGnCe5SskCpH6ZZjT1NLGKnEwR+2yJjwsiUoCIQD5WL39cemyU7UFwhX76YNp\n\
+NVYu7CUqCta8JqVnEUEDQQ==\n\
+-----END CERTIFICATE-----\n\
+";
+
 /// A kubeconfig with a token for this server.
 fn kubeconfig(dir: &TempDir, server: &str) -> std::path::PathBuf {
     let path = dir.path().join("kubeconfig");
@@ -68,7 +83,15 @@ async fn an_address_outranks_the_kubeconfig_and_keeps_its_credentials() {
 
 #[tokio::test]
 async fn tls_is_there() {
-    client(Some("https://127.0.0.1:6443"), None)
+    let dir = TempDir::new().expect("a temporary directory");
+    fs::write(dir.path().join("ca.pem"), CA).expect("a temporary file");
+    let path = dir.path().join("kubeconfig");
+    let text = "apiVersion: v1\nkind: Config\ncurrent-context: lab\n\
+         clusters: [{name: lab, cluster: {server: 'https://127.0.0.1:1', \
+         certificate-authority: ca.pem}}]\n\
+         contexts: [{name: lab, context: {cluster: lab, user: ''}}]\n";
+    fs::write(&path, text).expect("a temporary file");
+    client(None, Some(&path))
         .await
         .expect("a client that can speak TLS");
 }

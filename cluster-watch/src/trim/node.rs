@@ -1,0 +1,52 @@
+//! A Node object -> a Node.
+
+use cluster_model::Node;
+use ipnet::IpNet;
+
+use super::{LeftOut, good, label, named, parsed, part};
+use crate::wire::{List, NodeObject};
+
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// A node, or nothing if it has no name.
+pub(crate) fn node(object: NodeObject, left_out: &mut Vec<LeftOut>) -> Option<Node> {
+    let Some(name) = object
+        .metadata
+        .name
+        .as_deref()
+        .filter(|name| !name.is_empty())
+    else {
+        left_out.push(LeftOut::Nameless);
+        return None;
+    };
+    let status = part(object.status, "status", left_out);
+    let addresses = good(status.addresses, "address", left_out);
+    let internal = addresses
+        .into_iter()
+        .filter(|a| a.r#type == "InternalIP")
+        .map(|a| a.address);
+    let spec = part(object.spec, "spec", left_out);
+    Some(Node {
+        name: name.into(),
+        addresses: parsed(internal, "InternalIP", left_out).collect(),
+        pod_cidrs: pod_cidrs(spec.pod_cidrs, spec.pod_cidr, left_out),
+        zone: label(&object.metadata, ZONE).map(Into::into),
+    })
+}
+
+fn pod_cidrs(
+    list: List<String>,
+    single: Option<String>,
+    left_out: &mut Vec<LeftOut>,
+) -> Box<[IpNet]> {
+    let list = list.filter(|list| !list.is_empty());
+    let texts = list.unwrap_or_else(|| named(single).into_iter().collect());
+    let cidr = |text: String| match text.parse::<IpNet>() {
+        Ok(cidr) => Some(cidr.trunc()),
+        Err(_) => {
+            left_out.push(LeftOut::Cidr(text));
+            None
+        }
+    };
+    texts.into_iter().filter_map(cidr).collect()
+}
