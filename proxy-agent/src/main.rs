@@ -28,9 +28,11 @@ async fn main() -> ExitCode {
     }
 }
 
-/// To stderr, at the level of RUST_LOG (info without it).
+/// To stderr, as RUST_LOG says. Without it info, but nothing of kube's client, which reports each
+/// failed request as an error of its own; the watches say what matters of it.
 fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let default = || EnvFilter::new("info,kube_client=off");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
