@@ -39,6 +39,9 @@ mod tests {
         let answer = Answer::to(([10, 244, 1, 2], 40000).into());
         let text = serde_json::to_string(&answer).expect("JSON");
         assert!(text.contains("\"client\":\"10.244.1.2:40000\""), "{text}");
-        assert_eq!(serde_json::from_str::<Answer>(&text).expect("an answer"), answer);
+        assert_eq!(
+            serde_json::from_str::<Answer>(&text).expect("an answer"),
+            answer
+        );
     }
 }

@@ -25,14 +25,14 @@ struct Measured {
 /// Measures `count` connections one after another; whether all succeeded.
 ///
 /// The calls block: a runtime between the clock and the system call would be measured too.
-pub(crate) fn measure(
-    address: &str,
-    count: u32,
-    warm_up: u32,
-    json: bool,
-) -> anyhow::Result<bool> {
-    let resolved = address.to_socket_addrs().with_context(|| format!("resolve {address}"))?;
-    let target = resolved.into_iter().next().with_context(|| format!("resolve {address}"))?;
+pub(crate) fn measure(address: &str, count: u32, warm_up: u32, json: bool) -> anyhow::Result<bool> {
+    let resolved = address
+        .to_socket_addrs()
+        .with_context(|| format!("resolve {address}"))?;
+    let target = resolved
+        .into_iter()
+        .next()
+        .with_context(|| format!("resolve {address}"))?;
     for _ in 0..warm_up {
         exchange(target).with_context(|| format!("connect {target}"))?;
     }
@@ -53,7 +53,14 @@ pub(crate) fn measure(
     if json {
         println!("{}", serde_json::to_string(&measured)?);
     } else {
-        let Measured { p50_us, p90_us, p99_us, max_us, per_second, .. } = measured;
+        let Measured {
+            p50_us,
+            p90_us,
+            p99_us,
+            max_us,
+            per_second,
+            ..
+        } = measured;
         println!(
             "{address}: p50 {p50_us:.1} us, p90 {p90_us:.1} us, p99 {p99_us:.1} us, \
              max {max_us:.1} us, {per_second:.0}/s, {failed} failed"
@@ -71,7 +78,9 @@ fn exchange(target: SocketAddr) -> std::io::Result<()> {
     let mut answer = vec![];
     match stream.read_to_end(&mut answer)? {
         1 => Ok(()),
-        other => Err(std::io::Error::other(format!("{other} bytes instead of one"))),
+        other => Err(std::io::Error::other(format!(
+            "{other} bytes instead of one"
+        ))),
     }
 }
 
@@ -86,7 +95,10 @@ fn summarise(
     // The smallest latency that at least `percent` of all do not exceed.
     let percentile = |percent: usize| {
         let rank = (latencies.len() * percent).div_ceil(100);
-        latencies.get(rank.saturating_sub(1)).copied().map_or(0.0, us)
+        latencies
+            .get(rank.saturating_sub(1))
+            .copied()
+            .map_or(0.0, us)
     };
     Measured {
         address: address.to_owned(),
@@ -108,7 +120,12 @@ mod tests {
     fn percentiles_are_those_of_the_sorted_latencies() {
         let latencies = (1..=100).rev().map(Duration::from_micros).collect();
         let measured = summarise("x", latencies, 0, Duration::from_secs(1));
-        let seen = [measured.p50_us, measured.p90_us, measured.p99_us, measured.max_us];
+        let seen = [
+            measured.p50_us,
+            measured.p90_us,
+            measured.p99_us,
+            measured.max_us,
+        ];
         assert_eq!(seen.map(f64::round), [50.0, 90.0, 99.0, 100.0]);
         assert_eq!(measured.per_second, 100.0);
         let none = summarise("x", vec![], 3, Duration::from_secs(1));

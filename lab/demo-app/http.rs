@@ -19,7 +19,9 @@ pub(crate) struct Url {
 
 impl Url {
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        let rest = text.strip_prefix("http://").context("a URL begins with http://")?;
+        let rest = text
+            .strip_prefix("http://")
+            .context("a URL begins with http://")?;
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, "/"),
@@ -31,7 +33,11 @@ impl Url {
         if host.is_empty() {
             bail!("the URL has no host");
         }
-        Ok(Self { host: host.to_owned(), port, path: path.to_owned() })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            path: path.to_owned(),
+        })
     }
 
     /// Asks once; the error says at which step it failed.
@@ -47,15 +53,21 @@ impl Url {
         let mut addresses = tokio::net::lookup_host((host.as_str(), *port))
             .await
             .with_context(|| format!("resolve {host}"))?;
-        let address = addresses.next().with_context(|| format!("resolve {host}: no address"))?;
+        let address = addresses
+            .next()
+            .with_context(|| format!("resolve {host}: no address"))?;
         let connecting = TcpStream::connect(address).await;
         let mut stream = connecting.with_context(|| format!("connect {address}"))?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.context("send")?;
         let mut response = String::new();
-        stream.read_to_string(&mut response).await.context("receive")?;
-        let (head, body) = response.split_once("\r\n\r\n").context("the answer was cut off")?;
+        stream
+            .read_to_string(&mut response)
+            .await
+            .context("receive")?;
+        let (head, body) = response
+            .split_once("\r\n\r\n")
+            .context("the answer was cut off")?;
         let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
         if status != "200" {
             bail!("status {status:?}");
@@ -67,7 +79,9 @@ impl Url {
 /// Prints the addresses of `name`, one a line; whether there is one.
 pub(crate) async fn print_addresses(name: &str) -> anyhow::Result<bool> {
     let addresses = tokio::net::lookup_host((name, 0)).await;
-    let addresses: Vec<_> = addresses.with_context(|| format!("resolve {name}"))?.collect();
+    let addresses: Vec<_> = addresses
+        .with_context(|| format!("resolve {name}"))?
+        .collect();
     for address in &addresses {
         println!("{}", address.ip());
     }
@@ -99,11 +113,21 @@ mod tests {
 
     #[test]
     fn urls_have_a_host_and_defaults() {
-        let url = |host: &str, port, path: &str| Url { host: host.into(), port, path: path.into() };
+        let url = |host: &str, port, path: &str| Url {
+            host: host.into(),
+            port,
+            path: path.into(),
+        };
         let rows = [
             ("http://backend", Some(url("backend", 80, "/"))),
-            ("http://backend/healthz", Some(url("backend", 80, "/healthz"))),
-            ("http://10.96.0.7:8080/x", Some(url("10.96.0.7", 8080, "/x"))),
+            (
+                "http://backend/healthz",
+                Some(url("backend", 80, "/healthz")),
+            ),
+            (
+                "http://10.96.0.7:8080/x",
+                Some(url("10.96.0.7", 8080, "/x")),
+            ),
             ("https://backend", None),
             ("http://:80", None),
             ("http://a:b", None),

@@ -116,15 +116,26 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<bool> {
     let ms = Duration::from_millis;
     match command {
-        Command::Serve { port, byte_port, drain_ms } => {
+        Command::Serve {
+            port,
+            byte_port,
+            drain_ms,
+        } => {
             serve::run(port, byte_port, ms(drain_ms)).await?;
             Ok(true)
         }
         Command::Resolve { name } => http::print_addresses(&name).await,
-        Command::Get { url, count, timeout_ms } => {
-            http::print_answers(&http::Url::parse(&url)?, count, ms(timeout_ms)).await
-        }
-        Command::Loop { url, interval_ms, duration_ms, timeout_ms } => {
+        Command::Get {
+            url,
+            count,
+            timeout_ms,
+        } => http::print_answers(&http::Url::parse(&url)?, count, ms(timeout_ms)).await,
+        Command::Loop {
+            url,
+            interval_ms,
+            duration_ms,
+            timeout_ms,
+        } => {
             let pace = steady::Pace {
                 interval: ms(interval_ms.max(1)),
                 duration: duration_ms.map(ms),
@@ -132,11 +143,24 @@ async fn run(command: Command) -> anyhow::Result<bool> {
             };
             steady::run(&http::Url::parse(&url)?, pace).await
         }
-        Command::Connect { address, count, warm_up, json } => {
-            bytes::measure(&address, count, warm_up, json)
-        }
-        Command::Udp { address, count, timeout_ms, interval_ms, one_socket } => {
-            let pace = udp::Pace { count, timeout: ms(timeout_ms), interval: ms(interval_ms) };
+        Command::Connect {
+            address,
+            count,
+            warm_up,
+            json,
+        } => bytes::measure(&address, count, warm_up, json),
+        Command::Udp {
+            address,
+            count,
+            timeout_ms,
+            interval_ms,
+            one_socket,
+        } => {
+            let pace = udp::Pace {
+                count,
+                timeout: ms(timeout_ms),
+                interval: ms(interval_ms),
+            };
             udp::ask(&address, &pace, one_socket).await
         }
     }

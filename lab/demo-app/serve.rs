@@ -19,17 +19,27 @@ use crate::answer::Answer;
 /// time as its process is asked to end, so for a moment clients still come.
 pub(crate) async fn run(port: u16, byte_port: Option<u16>, drain: Duration) -> anyhow::Result<()> {
     let end = ended_after(drain)?;
-    let listener = TcpListener::bind(any(port)).await.with_context(|| format!("TCP {port}"))?;
-    let echo = UdpSocket::bind(any(port)).await.with_context(|| format!("UDP {port}"))?;
+    let listener = TcpListener::bind(any(port))
+        .await
+        .with_context(|| format!("TCP {port}"))?;
+    let echo = UdpSocket::bind(any(port))
+        .await
+        .with_context(|| format!("UDP {port}"))?;
     tokio::spawn(echo_datagrams(echo));
     if let Some(port) = byte_port {
-        let listener = TcpListener::bind(any(port)).await.with_context(|| format!("TCP {port}"))?;
+        let listener = TcpListener::bind(any(port))
+            .await
+            .with_context(|| format!("TCP {port}"))?;
         tokio::spawn(serve_bytes(listener));
     }
     println!("serving on {port}");
-    let app = Router::new().route("/", get(who)).route("/healthz", get(|| async { "ok\n" }));
+    let app = Router::new()
+        .route("/", get(who))
+        .route("/healthz", get(|| async { "ok\n" }));
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(end).await?;
+    axum::serve(listener, service)
+        .with_graceful_shutdown(end)
+        .await?;
     println!("ended");
     Ok(())
 }

@@ -53,12 +53,18 @@ impl Summary {
             Ok(answer) => {
                 self.ok += 1;
                 *self.by_endpoint.entry(answer.pod).or_default() += 1;
-                *self.seen_as.entry(answer.client.ip().to_string()).or_default() += 1;
+                *self
+                    .seen_as
+                    .entry(answer.client.ip().to_string())
+                    .or_default() += 1;
             }
             Err(error) => {
                 self.failed += 1;
                 if self.failures.len() < Self::MOST_CAUSES {
-                    self.failures.push(Failure { at_ms: whole_ms(at), cause: format!("{error:#}") });
+                    self.failures.push(Failure {
+                        at_ms: whole_ms(at),
+                        cause: format!("{error:#}"),
+                    });
                 }
             }
         }
@@ -127,10 +133,20 @@ mod tests {
         let mut summary = Summary::default();
         summary.count((ms(1), ms(2), Ok(answer("a"))));
         summary.count((ms(2), ms(9), Ok(answer("b"))));
-        summary.count((ms(3), ms(4), Err(anyhow::anyhow!("refused").context("connect"))));
+        summary.count((
+            ms(3),
+            ms(4),
+            Err(anyhow::anyhow!("refused").context("connect")),
+        ));
         summary.count((ms(4), ms(1), Ok(answer("a"))));
         assert_eq!((summary.ok, summary.failed, summary.slowest_ms), (3, 1, 9));
         assert_eq!(summary.by_endpoint["a"], 2);
-        assert_eq!(summary.failures, [Failure { at_ms: 3, cause: "connect: refused".into() }]);
+        assert_eq!(
+            summary.failures,
+            [Failure {
+                at_ms: 3,
+                cause: "connect: refused".into()
+            }]
+        );
     }
 }

@@ -19,9 +19,12 @@ pub(crate) struct Pace {
 /// Prints every answer; whether all came. Without `one_socket` every datagram is a flow of its
 /// own.
 pub(crate) async fn ask(address: &str, pace: &Pace, one_socket: bool) -> anyhow::Result<bool> {
-    let mut resolved =
-        tokio::net::lookup_host(address).await.with_context(|| format!("resolve {address}"))?;
-    let target = resolved.next().with_context(|| format!("resolve {address}"))?;
+    let mut resolved = tokio::net::lookup_host(address)
+        .await
+        .with_context(|| format!("resolve {address}"))?;
+    let target = resolved
+        .next()
+        .with_context(|| format!("resolve {address}"))?;
     let mut all = true;
     let mut kept = None;
     for number in 0..pace.count {
@@ -58,6 +61,8 @@ async fn exchange(socket: &UdpSocket, timeout: Duration) -> anyhow::Result<Answe
     let mut answer = [0; 1500];
     socket.send(b"who?").await.context("send")?;
     let received = tokio::time::timeout(timeout, socket.recv(&mut answer)).await;
-    let length = received.with_context(|| format!("no answer in {timeout:?}"))?.context("receive")?;
+    let length = received
+        .with_context(|| format!("no answer in {timeout:?}"))?
+        .context("receive")?;
     serde_json::from_slice(&answer[..length]).context("the answer is not that of flatnet-demo")
 }

@@ -39,7 +39,10 @@ fn root_in(mounts: &str) -> Option<PathBuf> {
 /// Makes the directory and those above it.
 pub(crate) fn create(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot make cgroup {}: {error}", dir.display()))
+        io::Error::new(
+            error.kind(),
+            format!("cannot make cgroup {}: {error}", dir.display()),
+        )
     })
 }
 
@@ -120,7 +123,10 @@ mod tests {
         let hybrid = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\n\
                       cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n\
                       cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        assert_eq!(root_in(hybrid), Some(PathBuf::from("/sys/fs/cgroup/unified")));
+        assert_eq!(
+            root_in(hybrid),
+            Some(PathBuf::from("/sys/fs/cgroup/unified"))
+        );
         assert_eq!(root_in("tmpfs /run tmpfs rw 0 0\n"), None);
     }
 

@@ -24,7 +24,10 @@ impl Client {
             .timeout_global(Some(std::time::Duration::from_secs(10)))
             // The lab's server is on this machine, whatever the environment says about proxies.
             .proxy(None);
-        Self { server: server.to_owned(), agent: config.build().into() }
+        Self {
+            server: server.to_owned(),
+            agent: config.build().into(),
+        }
     }
 
     /// One object, if it is there; `namespace` is empty for cluster-scoped kinds.
@@ -65,7 +68,11 @@ impl Client {
     ) -> Result<Value, LabError> {
         let request = self.agent.patch(self.url(kind, namespace, name));
         let request = request.header("content-type", "application/merge-patch+json");
-        answer(request.send(patch.to_string()).map_err(|error| told(&error))?)
+        answer(
+            request
+                .send(patch.to_string())
+                .map_err(|error| told(&error))?,
+        )
     }
 
     /// Deletes an object; absent is deleted.
@@ -75,7 +82,11 @@ impl Client {
     pub fn delete(&self, kind: Kind, namespace: &str, name: &str) -> Result<(), LabError> {
         let response = self.agent.delete(self.url(kind, namespace, name)).call();
         let response = response.map_err(|error| told(&error))?;
-        if response.status() == 404 { Ok(()) } else { answer(response).map(drop) }
+        if response.status() == 404 {
+            Ok(())
+        } else {
+            answer(response).map(drop)
+        }
     }
 
     /// Creates what `yaml` describes, and merges it into what is there already.
@@ -92,7 +103,9 @@ impl Client {
             };
             let request = self.agent.post(self.url(kind, namespace, ""));
             let request = request.header("content-type", "application/json");
-            let response = request.send(manifest.to_string()).map_err(|error| told(&error))?;
+            let response = request
+                .send(manifest.to_string())
+                .map_err(|error| told(&error))?;
             if response.status() == 409 {
                 self.patch(kind, (namespace, object::name(&manifest)), &manifest)?;
             } else {
@@ -113,19 +126,34 @@ fn path(kind: Kind, namespace: &str, name: &str) -> String {
         "" => format!("/api/{}", row.version),
         group => format!("/apis/{group}/{}", row.version),
     };
-    let scope = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
-    let name = if name.is_empty() { String::new() } else { format!("/{name}") };
+    let scope = if namespace.is_empty() {
+        String::new()
+    } else {
+        format!("/namespaces/{namespace}")
+    };
+    let name = if name.is_empty() {
+        String::new()
+    } else {
+        format!("/{name}")
+    };
     format!("{group}{scope}/{}{name}", row.plural)
 }
 
 fn answer(mut response: Response<ureq::Body>) -> Result<Value, LabError> {
     let status = response.status();
-    let body = response.body_mut().with_config().limit(u64::MAX).read_json::<Value>();
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(u64::MAX)
+        .read_json::<Value>();
     let body = body.map_err(|error| told(&error))?;
     if status.is_success() {
         return Ok(body);
     }
-    Err(LabError::Api(format!("{status}: {}", object::str_of(&body["message"]))))
+    Err(LabError::Api(format!(
+        "{status}: {}",
+        object::str_of(&body["message"])
+    )))
 }
 
 fn told(error: &ureq::Error) -> LabError {

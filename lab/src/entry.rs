@@ -50,7 +50,11 @@ impl Entry {
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command given"))?;
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().env("PATH", &self.path).env("HOME", "/root");
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", &self.path)
+            .env("HOME", "/root");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.working_dir.as_deref().unwrap_or(Path::new("/")));
         placement.apply(&mut command);
@@ -58,7 +62,9 @@ impl Entry {
     }
 
     fn placement(&self) -> io::Result<Placement> {
-        let mut placement = Placement::default().netns(&self.netns)?.cgroup(&self.cgroup)?;
+        let mut placement = Placement::default()
+            .netns(&self.netns)?
+            .cgroup(&self.cgroup)?;
         for (source, target) in &self.binds {
             // The lab makes no files outside its own directories, not even to mount over.
             if target.exists() {
@@ -93,10 +99,11 @@ pub(crate) fn load(
         .map_err(|_early| not_found(format!("pod {namespace}/{pod} is not started yet")))?;
     let entries: Vec<Entry> = serde_json::from_slice(&text)?;
     let wanted = |entry: &Entry| container.is_none_or(|name| entry.container == name);
-    entries
-        .into_iter()
-        .find(wanted)
-        .ok_or_else(|| not_found(format!("pod {namespace}/{pod} has no container {container:?}")))
+    entries.into_iter().find(wanted).ok_or_else(|| {
+        not_found(format!(
+            "pod {namespace}/{pod} has no container {container:?}"
+        ))
+    })
 }
 
 fn newest(places: &Places, prefix: &str) -> io::Result<Option<PathBuf>> {

@@ -15,7 +15,9 @@ pub enum LabError {
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// A lab of that name is being served.
-    #[error("the lab {name:?} is up already (process {pid}); `flatnet-lab down --name {name}` ends it")]
+    #[error(
+        "the lab {name:?} is up already (process {pid}); `flatnet-lab down --name {name}` ends it"
+    )]
     AlreadyUp {
         /// The lab.
         name: String,

@@ -59,9 +59,24 @@ impl Lab {
     /// # Errors
     /// When it does not become ready; nothing but its logs is left then.
     pub fn start(exe: &Path, options: LabOptions) -> Result<Self, LabError> {
-        let LabOptions { prefix, nodes, zones, bin_dir, programs, dns } = options;
+        let LabOptions {
+            prefix,
+            nodes,
+            zones,
+            bin_dir,
+            programs,
+            dns,
+        } = options;
         let name = format!("{prefix}-{:06x}", fastrand::u32(..1 << 24)).parse()?;
-        let options = Options { name, nodes, zones, bin_dir, programs, port: 0, dns };
+        let options = Options {
+            name,
+            nodes,
+            zones,
+            bin_dir,
+            programs,
+            port: 0,
+            dns,
+        };
         Self::start_as(exe, &options, |_step| ())
     }
 
@@ -78,7 +93,13 @@ impl Lab {
         }
         let settings = Settings::load(&places).map_err(LabError::doing("settings"))?;
         let client = cli::client(&places)?;
-        Ok(Self { exe: exe.to_owned(), places, settings, client, serve: Some(serve) })
+        Ok(Self {
+            exe: exe.to_owned(),
+            places,
+            settings,
+            client,
+            serve: Some(serve),
+        })
     }
 
     /// The lab's name.
@@ -120,7 +141,11 @@ impl Lab {
     /// The names of the nodes.
     #[must_use]
     pub fn nodes(&self) -> Vec<String> {
-        self.settings.nodes.iter().map(|node| node.name.clone()).collect()
+        self.settings
+            .nodes
+            .iter()
+            .map(|node| node.name.clone())
+            .collect()
     }
 
     /// The process that serves the lab.
@@ -149,7 +174,9 @@ impl Lab {
     /// When there is no such Deployment.
     pub fn scale(&self, deployment: &str, replicas: u32) -> Result<(), LabError> {
         let patch = json!({"spec": {"replicas": replicas}});
-        self.client.patch(Kind::Deployment, ("default", deployment), &patch).map(drop)
+        self.client
+            .patch(Kind::Deployment, ("default", deployment), &patch)
+            .map(drop)
     }
 
     /// A command in a pod (or `deploy/NAME`) of `default`, to be started by the caller.
@@ -172,7 +199,12 @@ impl Lab {
 
     fn entering(&self, verb: &[&str], argv: &[&str]) -> Command {
         let mut command = Command::new(&self.exe);
-        command.arg(verb[0]).args(["--name", self.name()]).args(&verb[1..]).arg("--").args(argv);
+        command
+            .arg(verb[0])
+            .args(["--name", self.name()])
+            .args(&verb[1..])
+            .arg("--")
+            .args(argv);
         command
     }
 
@@ -192,7 +224,9 @@ impl Lab {
         let path = self.places.agent_pid(node);
         let text = fs::read_to_string(&path);
         let text = text.map_err(LabError::doing(path.display().to_string()))?;
-        text.trim().parse().map_err(|_| LabError::NotFound(format!("no process {text:?}")))
+        text.trim()
+            .parse()
+            .map_err(|_| LabError::NotFound(format!("no process {text:?}")))
     }
 
     /// Asks what the agent of a node would change now (`flatnet-agent diff`).
@@ -213,7 +247,10 @@ impl Lab {
     /// When the server does not answer.
     pub fn pods(&self, app: &str) -> Result<Vec<RunningPod>, LabError> {
         let pods = self.client.list(Kind::Pod, "default")?;
-        Ok(pods.iter().filter_map(|pod| RunningPod::read(pod, app)).collect())
+        Ok(pods
+            .iter()
+            .filter_map(|pod| RunningPod::read(pod, app))
+            .collect())
     }
 
     /// Waits until `app` has exactly `count` pods, all ready, and an endpoint of its Service for
@@ -269,7 +306,9 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let Some(mut serve) = self.serve.take() else { return };
+        let Some(mut serve) = self.serve.take() else {
+            return;
+        };
         end(&mut serve);
         if let Err(error) = launch::down(&self.places) {
             eprintln!("lab {}: {error}", self.name());
@@ -310,11 +349,19 @@ pub struct RunningPod {
 impl RunningPod {
     fn read(object: &Value, app: &str) -> Option<Self> {
         let pod: Pod = objects::read(object).ok()?;
-        let labelled = pod.metadata.labels.get("app").is_some_and(|label| label == app);
+        let labelled = pod
+            .metadata
+            .labels
+            .get("app")
+            .is_some_and(|label| label == app);
         if !labelled || pod.metadata.terminating() {
             return None;
         }
-        let address = pod.status.pod_ips.first().map(|pod_ip| pod_ip.ip.to_string());
+        let address = pod
+            .status
+            .pod_ips
+            .first()
+            .map(|pod_ip| pod_ip.ip.to_string());
         Some(Self {
             ready: pod.ready(),
             name: pod.metadata.name,

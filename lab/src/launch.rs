@@ -62,13 +62,18 @@ impl Options {
 
     /// Everything that will be needed, before anything is made.
     pub(crate) fn check(&self) -> Result<(), LabError> {
-        let needed = [agent::BINARY].into_iter().chain(self.dns.then_some(DNS_PROGRAM));
+        let needed = [agent::BINARY]
+            .into_iter()
+            .chain(self.dns.then_some(DNS_PROGRAM));
         let missing = needed.filter(|program| !self.bin_dir.join(program).is_file());
         let programs: Vec<_> = missing.map(str::to_owned).collect();
         if programs.is_empty() {
             return Ok(());
         }
-        Err(LabError::MissingPrograms { dir: self.bin_dir.clone(), programs })
+        Err(LabError::MissingPrograms {
+            dir: self.bin_dir.clone(),
+            programs,
+        })
     }
 }
 
@@ -82,7 +87,10 @@ pub(crate) fn spawn(exe: &Path, options: &Options) -> Result<Child, LabError> {
     let io = || LabError::doing(format!("starting the lab {:?}", options.name.as_str()));
     match Lock::attempt(&places).map_err(io())? {
         Attempt::HeldBy(pid) => {
-            return Err(LabError::AlreadyUp { name: options.name.to_string(), pid });
+            return Err(LabError::AlreadyUp {
+                name: options.name.to_string(),
+                pid,
+            });
         }
         Attempt::Taken(lock) => {
             // What a dead lab left goes now, so that the log below is of the new one alone.
@@ -91,11 +99,17 @@ pub(crate) fn spawn(exe: &Path, options: &Options) -> Result<Child, LabError> {
         }
     }
     fs::create_dir_all(places.logs()).map_err(io())?;
-    let log = OpenOptions::new().create(true).append(true).open(places.serve_log());
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(places.serve_log());
     let log = log.map_err(io())?;
     let mut command = Command::new(exe);
     command.args(options.arguments());
-    command.stdin(Stdio::null()).stdout(log.try_clone().map_err(io())?).stderr(log);
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(io())?)
+        .stderr(log);
     Placement::default().own_session().apply(&mut command);
     command.spawn().map_err(io())
 }
@@ -122,7 +136,10 @@ pub(crate) fn wait_ready(
         let io = LabError::doing("waiting for the lab");
         if let Some(status) = serve.try_wait().map_err(io)? {
             let reason = format!("`serve` ended with {status}: {}", last_words(places));
-            return Err(LabError::DidNotStart { reason, log: places.serve_log() });
+            return Err(LabError::DidNotStart {
+                reason,
+                log: places.serve_log(),
+            });
         }
         if Instant::now() > deadline {
             return Err(LabError::NotInTime {
@@ -156,8 +173,11 @@ pub(crate) fn down(places: &Places) -> Result<(), LabError> {
                 use nix::sys::signal::{Signal, kill};
                 // The number is that of a living process: it holds the lock. Zero means that it
                 // has the lock and has not yet written who it is.
-                let signal =
-                    if Instant::now() > deadline { Signal::SIGKILL } else { Signal::SIGTERM };
+                let signal = if Instant::now() > deadline {
+                    Signal::SIGKILL
+                } else {
+                    Signal::SIGTERM
+                };
                 if pid != 0 && asked != Some((pid, signal)) {
                     let target = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap_or_default());
                     asked = Some((pid, signal));

@@ -93,7 +93,12 @@ fn read_holder(file: &mut File) -> io::Result<u32> {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
 }
 
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {

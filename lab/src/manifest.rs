@@ -31,7 +31,10 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(Kind, Value)>, LabError> {
 }
 
 fn with_kind(object: Value) -> Result<(Kind, Value), LabError> {
-    let (version, name) = (object::str_of(&object["apiVersion"]), object::str_of(&object["kind"]));
+    let (version, name) = (
+        object::str_of(&object["apiVersion"]),
+        object::str_of(&object["kind"]),
+    );
     let kind = Kind::of_object(version, name)
         .ok_or_else(|| LabError::Manifest(format!("the lab serves no {name:?} of {version:?}")))?;
     Ok((kind, object))
@@ -45,10 +48,16 @@ mod tests {
     fn the_labs_own_manifests_parse() {
         let kinds = |text| {
             let objects = parse(text).expect("a manifest");
-            objects.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>()
+            objects
+                .into_iter()
+                .map(|(kind, _)| kind)
+                .collect::<Vec<_>>()
         };
         assert_eq!(kinds(DNS), [Kind::Service, Kind::Deployment]);
-        assert_eq!(kinds(TWO_TIER), [Kind::Deployment, Kind::Service, Kind::Deployment]);
+        assert_eq!(
+            kinds(TWO_TIER),
+            [Kind::Deployment, Kind::Service, Kind::Deployment]
+        );
     }
 
     #[test]
@@ -56,7 +65,9 @@ mod tests {
         let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap}\n";
         assert_eq!(parse(list).expect("a list").len(), 1);
         assert_eq!(parse("---\n---\n").expect("nothing").len(), 0);
-        let error = parse("apiVersion: v1\nkind: Secret\n").expect_err("unknown").to_string();
+        let error = parse("apiVersion: v1\nkind: Secret\n")
+            .expect_err("unknown")
+            .to_string();
         assert!(error.contains("Secret"), "{error}");
         assert!(parse("a: [").is_err());
     }

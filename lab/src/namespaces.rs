@@ -39,8 +39,12 @@ impl Placement {
     /// In the cgroup `dir`.
     pub(crate) fn cgroup(mut self, dir: &Path) -> io::Result<Self> {
         let procs = dir.join("cgroup.procs");
-        self.cgroup =
-            Some(OpenOptions::new().write(true).open(&procs).map_err(naming(&procs))?);
+        self.cgroup = Some(
+            OpenOptions::new()
+                .write(true)
+                .open(&procs)
+                .map_err(naming(&procs))?,
+        );
         Ok(self)
     }
 
@@ -93,7 +97,13 @@ impl Placement {
             unshare(CloneFlags::CLONE_NEWNS)?;
             // A slave, not private: when the lab unmounts the namespace file of another pod, the
             // copy in here must go too, or this process would keep that namespace alive.
-            mount(NOTHING, "/", NOTHING, MsFlags::MS_SLAVE | MsFlags::MS_REC, NOTHING)?;
+            mount(
+                NOTHING,
+                "/",
+                NOTHING,
+                MsFlags::MS_SLAVE | MsFlags::MS_REC,
+                NOTHING,
+            )?;
             for (source, target) in &self.binds {
                 mount(Some(source), target, NOTHING, MsFlags::MS_BIND, NOTHING)?;
             }
@@ -107,7 +117,13 @@ pub(crate) fn create_netns(path: &Path) -> io::Result<()> {
     File::create_new(path).map_err(naming(path))?;
     on_own_thread(|| {
         unshare(CloneFlags::CLONE_NEWNET)?;
-        mount(Some("/proc/thread-self/ns/net"), path, NOTHING, MsFlags::MS_BIND, NOTHING)?;
+        mount(
+            Some("/proc/thread-self/ns/net"),
+            path,
+            NOTHING,
+            MsFlags::MS_BIND,
+            NOTHING,
+        )?;
         Ok(())
     })
     .map_err(naming(path))
@@ -161,12 +177,18 @@ pub(crate) fn unmount(path: &Path) -> io::Result<()> {
 
 /// Everything mounted at `dir` or below, the most recent first: the order to unmount in.
 pub(crate) fn mounts_below(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    Ok(mounts_below_in(&fs::read_to_string("/proc/self/mountinfo")?, dir))
+    Ok(mounts_below_in(
+        &fs::read_to_string("/proc/self/mountinfo")?,
+        dir,
+    ))
 }
 
 fn mounts_below_in(mountinfo: &str, dir: &Path) -> Vec<PathBuf> {
     let place = |line: &str| line.split(' ').nth(4).map(PathBuf::from);
-    let below = mountinfo.lines().filter_map(place).filter(|place| place.starts_with(dir));
+    let below = mountinfo
+        .lines()
+        .filter_map(place)
+        .filter(|place| place.starts_with(dir));
     let mut found: Vec<_> = below.collect();
     found.reverse();
     found
@@ -204,7 +226,11 @@ mod tests {
             32 21 0:40 / /run/l/ab/bpf/node1 rw - bpf bpf rw\n\
             33 21 0:41 / /run/l/a/bpf/node1 rw - bpf bpf rw\n";
         let found = mounts_below_in(mountinfo, Path::new("/run/l/a"));
-        let expected = ["/run/l/a/bpf/node1", "/run/l/a/netns/node1", "/run/l/a/netns"];
+        let expected = [
+            "/run/l/a/bpf/node1",
+            "/run/l/a/netns/node1",
+            "/run/l/a/netns",
+        ];
         assert_eq!(found, expected.map(PathBuf::from));
     }
 

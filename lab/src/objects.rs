@@ -13,12 +13,25 @@ use serde_json::Value;
 /// Labels, and the equality part of a selector.
 pub(crate) type Labels = BTreeMap<String, String>;
 
-/// The trimmed form of `object`.
+/// The trimmed form of `object`. A field that is null is a field that is not there.
 ///
 /// # Errors
 /// A sentence that names the field that has another type than Kubernetes gives it.
 pub(crate) fn read<T: DeserializeOwned>(object: &Value) -> Result<T, serde_json::Error> {
-    T::deserialize(object)
+    // Nulls are rare (`kubectl create --dry-run` writes some), copying is not free.
+    T::deserialize(object).or_else(|_maybe_null| T::deserialize(without_nulls(object)))
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let present = fields.iter().filter(|(_, value)| !value.is_null());
+            let copied = present.map(|(name, value)| (name.clone(), without_nulls(value)));
+            Value::Object(copied.collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
+        other => other.clone(),
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -41,7 +54,9 @@ impl Meta {
     }
 
     pub(crate) fn is_controlled_by(&self, uid: &str) -> bool {
-        self.owner_references.iter().any(|owner| owner.controller && owner.uid == uid)
+        self.owner_references
+            .iter()
+            .any(|owner| owner.controller && owner.uid == uid)
     }
 }
 
@@ -62,7 +77,9 @@ pub(crate) struct Condition {
 
 /// Whether the condition `kind` is there and "True".
 pub(crate) fn holds(conditions: &[Condition], kind: &str) -> bool {
-    conditions.iter().any(|condition| condition.kind == kind && condition.status == "True")
+    conditions
+        .iter()
+        .any(|condition| condition.kind == kind && condition.status == "True")
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -254,7 +271,7 @@ mod tests {
     #[test]
     fn a_pod_reads_with_what_it_has() {
         let pod: Pod = read(&json!({
-            "metadata": {"name": "a", "uid": "u"},
+            "metadata": {"name": "a", "uid": "u", "labels": null},
             "spec": {"containers": [{
                 "name": "c",
                 "ports": [{"name": "http", "containerPort": 8080}],
@@ -269,7 +286,11 @@ mod tests {
         let probe = container.readiness_probe.as_ref().expect("a probe");
         let port = &probe.handler.http_get.as_ref().expect("httpGet").port;
         assert_eq!(port.resolve("TCP", &container.ports), Some(8080));
-        assert_eq!(port.resolve("UDP", &container.ports), None, "the protocol counts");
+        assert_eq!(
+            port.resolve("UDP", &container.ports),
+            None,
+            "the protocol counts"
+        );
     }
 
     #[test]

@@ -72,7 +72,9 @@ impl Places {
 
     /// The directory of all labs of this machine.
     pub(crate) fn base_dir() -> PathBuf {
-        std::env::var_os("FLATNET_LAB_STATE").unwrap_or_else(|| STATE_BASE.into()).into()
+        std::env::var_os("FLATNET_LAB_STATE")
+            .unwrap_or_else(|| STATE_BASE.into())
+            .into()
     }
 
     fn below(name: &LabName, base: &Path, cgroup2: &Path) -> Self {
@@ -143,7 +145,9 @@ impl Places {
     }
 
     pub(crate) fn container_log(&self, namespace: &str, pod: &str, container: &str) -> PathBuf {
-        self.logs().join("pods").join(format!("{namespace}_{pod}_{container}.log"))
+        self.logs()
+            .join("pods")
+            .join(format!("{namespace}_{pod}_{container}.log"))
     }
 
     pub(crate) fn netns_dir(&self) -> PathBuf {
@@ -188,7 +192,8 @@ impl Places {
     }
 
     pub(crate) fn pod_dir(&self, namespace: &str, pod: &str, uid: &str) -> PathBuf {
-        self.pods_dir().join(format!("{}{uid}", Self::pod_dir_prefix(namespace, pod)))
+        self.pods_dir()
+            .join(format!("{}{uid}", Self::pod_dir_prefix(namespace, pod)))
     }
 
     /// No Kubernetes name contains an underscore, so this cannot match another pod.

@@ -40,7 +40,10 @@ pub(crate) async fn serve(options: Options) -> Result<(), LabError> {
     let lock = match Lock::attempt(&places).map_err(io())? {
         Attempt::Taken(lock) => lock,
         Attempt::HeldBy(pid) => {
-            return Err(LabError::AlreadyUp { name: options.name.to_string(), pid });
+            return Err(LabError::AlreadyUp {
+                name: options.name.to_string(),
+                pid,
+            });
         }
     };
     sweep::sweep(&places, Leave::Logs).map_err(io())?;
@@ -57,16 +60,21 @@ pub(crate) async fn serve(options: Options) -> Result<(), LabError> {
     }
     // Nothing may start anything while the sweep looks for what to remove.
     running.shutdown().await;
-    let leave = if outcome.is_ok() { Leave::Nothing } else { Leave::Logs };
+    let leave = if outcome.is_ok() {
+        Leave::Nothing
+    } else {
+        Leave::Logs
+    };
     let swept = tokio::task::block_in_place(|| sweep::sweep(&places, leave)).map_err(io());
     drop(lock);
     outcome.and(swept)
 }
 
 async fn asked_to_end() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -89,7 +97,10 @@ async fn start(
     };
     tokio::task::block_in_place(|| prepare(places, &settings))?;
     let progress = Progress { places };
-    progress.tell(format!("fabric: {} nodes and an outside client", settings.nodes.len()))?;
+    progress.tell(format!(
+        "fabric: {} nodes and an outside client",
+        settings.nodes.len()
+    ))?;
 
     let store = Store::new(&Config::default());
     for node in &settings.nodes {
@@ -102,29 +113,43 @@ async fn start(
 
     run_controllers(&store, running);
     run_nodes(&store, places, &settings, running);
-    progress.slow("agents: waiting until every node is Ready", async {
-        system::nodes_ready(&store, places, STEP_WITHIN).await
-    })
-    .await?;
-    if options.dns {
-        system::apply(&store, crate::manifest::DNS)?;
-        progress.slow("cluster DNS: waiting until it answers", async {
-            system::dns_available(&store, places, STEP_WITHIN).await
+    progress
+        .slow("agents: waiting until every node is Ready", async {
+            system::nodes_ready(&store, places, STEP_WITHIN).await
         })
         .await?;
+    if options.dns {
+        system::apply(&store, crate::manifest::DNS)?;
+        progress
+            .slow("cluster DNS: waiting until it answers", async {
+                system::dns_available(&store, places, STEP_WITHIN).await
+            })
+            .await?;
     }
     fs::write(places.ready(), "").map_err(LabError::doing("state directory"))
 }
 
 fn prepare(places: &Places, settings: &Settings) -> Result<(), LabError> {
     let io = |what: &str| LabError::doing(what.to_owned());
-    for dir in [places.logs().join("pods"), places.netns_dir(), places.pods_dir()] {
+    for dir in [
+        places.logs().join("pods"),
+        places.netns_dir(),
+        places.pods_dir(),
+    ] {
         fs::create_dir_all(dir).map_err(io("state directory"))?;
     }
     namespaces::make_shared(&places.netns_dir()).map_err(io("state directory"))?;
     settings.store(places).map_err(io("state directory"))?;
-    let client = Member { name: CLIENT.to_owned(), address: CLIENT_ADDRESS };
-    let members: Vec<_> = settings.nodes.iter().map(Node::member).chain([client]).collect();
+    let client = Member {
+        name: CLIENT.to_owned(),
+        address: CLIENT_ADDRESS,
+    };
+    let members: Vec<_> = settings
+        .nodes
+        .iter()
+        .map(Node::member)
+        .chain([client])
+        .collect();
     fabric::build(places, &members).map_err(io("fabric"))?;
     cgroup::create(&places.client_cgroup()).map_err(io("outside client"))?;
     for node in &settings.nodes {
@@ -143,15 +168,26 @@ fn run_controllers(store: &Store, running: &mut JoinSet<()>) {
     };
     run("deployments", Box::pin(deployments::run(store.clone())));
     run("scheduler", Box::pin(scheduler::run(store.clone())));
-    run("endpoint slices", Box::pin(endpoint_slices::run(store.clone())));
+    run(
+        "endpoint slices",
+        Box::pin(endpoint_slices::run(store.clone())),
+    );
 }
 
 type ControllerFuture = std::pin::Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>>;
 
 fn run_nodes(store: &Store, places: &Places, settings: &Settings, running: &mut JoinSet<()>) {
     for node in &settings.nodes {
-        running.spawn(agent::supervise(places.clone(), settings.clone(), node.clone()));
-        running.spawn(readiness::watch(store.clone(), node.clone(), places.clone()));
+        running.spawn(agent::supervise(
+            places.clone(),
+            settings.clone(),
+            node.clone(),
+        ));
+        running.spawn(readiness::watch(
+            store.clone(),
+            node.clone(),
+            places.clone(),
+        ));
         let kubelet = Kubelet {
             store: store.clone(),
             places: places.clone(),
@@ -170,11 +206,15 @@ struct Progress<'a> {
 impl Progress<'_> {
     fn tell(&self, line: String) -> Result<(), LabError> {
         tracing::info!("{line}");
-        self.append(&line).map_err(LabError::doing("state directory"))
+        self.append(&line)
+            .map_err(LabError::doing("state directory"))
     }
 
     fn append(&self, line: &str) -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).open(self.places.progress())?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.places.progress())?;
         writeln!(file, "{line}")
     }
 

@@ -48,7 +48,10 @@ impl Settings {
     pub(crate) fn load(places: &Places) -> io::Result<Self> {
         let text = fs::read(places.settings()).map_err(|error| {
             let name = places.name();
-            io::Error::new(error.kind(), format!("the lab {name:?} is not up", name = name.as_str()))
+            io::Error::new(
+                error.kind(),
+                format!("the lab {name:?} is not up", name = name.as_str()),
+            )
         })?;
         Ok(serde_json::from_slice(&text)?)
     }

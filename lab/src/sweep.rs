@@ -44,7 +44,10 @@ fn unmount_all(state: &Path) -> io::Result<()> {
     }
     match namespaces::mounts_below(state)?.first() {
         None => Ok(()),
-        Some(left) => Err(io::Error::other(format!("{} is still mounted", left.display()))),
+        Some(left) => Err(io::Error::other(format!(
+            "{} is still mounted",
+            left.display()
+        ))),
     }
 }
 

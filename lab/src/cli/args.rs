@@ -86,7 +86,10 @@ pub(super) enum Command {
 impl Command {
     /// Whether the exit status is to be that of a command in the lab.
     pub(super) fn enters(&self) -> bool {
-        matches!(self, Self::Exec { .. } | Self::Node { .. } | Self::Client { .. })
+        matches!(
+            self,
+            Self::Exec { .. } | Self::Node { .. } | Self::Client { .. }
+        )
     }
 }
 
@@ -134,20 +137,39 @@ pub(super) struct Start {
 impl Start {
     /// With everything that has a default filled in, and paths that hold from anywhere.
     pub(super) fn options(self) -> Result<Options, LabError> {
-        let Self { name, nodes, zones, bin_dir, programs, port, dns } = self;
+        let Self {
+            name,
+            nodes,
+            zones,
+            bin_dir,
+            programs,
+            port,
+            dns,
+        } = self;
         let absolute = |path: PathBuf| {
             let io = LabError::doing(path.display().to_string());
             path.canonicalize().map_err(io)
         };
         let bin_dir = match bin_dir {
             Some(dir) => absolute(dir)?,
-            None => super::own_exe()?.parent().map(PathBuf::from).unwrap_or_default(),
+            None => super::own_exe()?
+                .parent()
+                .map(PathBuf::from)
+                .unwrap_or_default(),
         };
         let programs = match programs {
             Some(file) => Some(absolute(file)?),
             None => Some(bin_dir.join(PROGRAMS)).filter(|file| file.is_file()),
         };
-        Ok(Options { name: name.name, nodes, zones, bin_dir, programs, port, dns })
+        Ok(Options {
+            name: name.name,
+            nodes,
+            zones,
+            bin_dir,
+            programs,
+            port,
+            dns,
+        })
     }
 }
 
@@ -163,9 +185,25 @@ mod tests {
 
     #[test]
     fn a_command_in_the_lab_is_what_follows_the_dashes() {
-        let typed = ["flatnet-lab", "exec", "-n", "shop", "deploy/web", "--", "ls", "-n", "--x"];
+        let typed = [
+            "flatnet-lab",
+            "exec",
+            "-n",
+            "shop",
+            "deploy/web",
+            "--",
+            "ls",
+            "-n",
+            "--x",
+        ];
         let arguments = Arguments::try_parse_from(typed).expect("it parses");
-        let Command::Exec { namespace, pod, command, .. } = arguments.command else {
+        let Command::Exec {
+            namespace,
+            pod,
+            command,
+            ..
+        } = arguments.command
+        else {
             panic!("not exec");
         };
         assert_eq!((namespace.as_str(), pod.as_str()), ("shop", "deploy/web"));

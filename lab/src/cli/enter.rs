@@ -17,7 +17,11 @@ use crate::store::{Kind, object};
 /// Where to run it.
 #[derive(Debug)]
 pub(super) enum Target {
-    Pod { namespace: String, pod: String, container: Option<String> },
+    Pod {
+        namespace: String,
+        pod: String,
+        container: Option<String>,
+    },
     Node(String),
     Client,
 }
@@ -28,7 +32,10 @@ pub(super) fn enter(places: &Places, target: &Target, argv: &[String]) -> LabErr
     match prepare(places, target, argv) {
         Ok(mut command) => {
             let error = command.exec();
-            LabError::Io { what: format!("running {argv:?}"), source: error }
+            LabError::Io {
+                what: format!("running {argv:?}"),
+                source: error,
+            }
         }
         Err(error) => error,
     }
@@ -37,7 +44,11 @@ pub(super) fn enter(places: &Places, target: &Target, argv: &[String]) -> LabErr
 fn prepare(places: &Places, target: &Target, argv: &[String]) -> Result<Command, LabError> {
     let io = |what: &str| LabError::doing(what.to_owned());
     match target {
-        Target::Pod { namespace, pod, container } => {
+        Target::Pod {
+            namespace,
+            pod,
+            container,
+        } => {
             let pod = match pod.split_once('/') {
                 Some(("deploy" | "deployment" | "deployments", name)) => {
                     ready_pod(places, namespace, name)?
@@ -47,7 +58,9 @@ fn prepare(places: &Places, target: &Target, argv: &[String]) -> Result<Command,
             };
             let entry = entry::load(places, (namespace, &pod), container.as_deref());
             let entry = entry.map_err(|error| LabError::NotFound(error.to_string()))?;
-            let mut command = entry.command(argv).map_err(io(&format!("entering {pod}")))?;
+            let mut command = entry
+                .command(argv)
+                .map_err(io(&format!("entering {pod}")))?;
             // What the terminal is does not depend on where the command runs.
             command.envs(std::env::var_os("TERM").map(|term| ("TERM", term)));
             Ok(command)
@@ -60,7 +73,9 @@ fn prepare(places: &Places, target: &Target, argv: &[String]) -> Result<Command,
             })?;
             let placement = node_placement(places, node).map_err(io(name))?;
             let mut command = command(&settings, argv);
-            command.env("NODE_NAME", &node.name).env("NODE_IP", node.address.to_string());
+            command
+                .env("NODE_NAME", &node.name)
+                .env("NODE_IP", node.address.to_string());
             command.env("KUBERNETES_SERVICE_HOST", node.address.to_string());
             command.env("KUBERNETES_SERVICE_PORT", API_PORT.to_string());
             placement.apply(&mut command);
@@ -81,7 +96,9 @@ fn prepare(places: &Places, target: &Target, argv: &[String]) -> Result<Command,
 fn command(settings: &Settings, argv: &[String]) -> Command {
     // clap requires a command, so there is a first word.
     let mut command = Command::new(argv.first().map(String::as_str).unwrap_or_default());
-    command.args(argv.get(1..).unwrap_or_default()).env("PATH", settings.path());
+    command
+        .args(argv.get(1..).unwrap_or_default())
+        .env("PATH", settings.path());
     command
 }
 
@@ -91,7 +108,11 @@ fn node_placement(places: &Places, node: &Node) -> io::Result<Placement> {
         .cgroup(&places.system_cgroup(&node.name))?;
     // Where tools such as bpftool look for the node's bpffs.
     let usual = std::path::Path::new("/sys/fs/bpf");
-    Ok(if usual.is_dir() { placement.bind(places.bpffs(&node.name), usual) } else { placement })
+    Ok(if usual.is_dir() {
+        placement.bind(places.bpffs(&node.name), usual)
+    } else {
+        placement
+    })
 }
 
 /// A ready pod of a Deployment, the first by name.

@@ -25,7 +25,13 @@ pub(super) fn print() -> Result<(), LabError> {
 fn names(base: &Path) -> Vec<LabName> {
     let entries = fs::read_dir(base).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
-        .map(|entry| entry.file_name().to_string_lossy().trim_end_matches(".lock").to_owned())
+        .map(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .trim_end_matches(".lock")
+                .to_owned()
+        })
         .collect();
     names.sort();
     names.dedup();

@@ -30,7 +30,11 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("flatnet-lab: {error}");
-            if enters { ExitCode::from(NOT_RUN) } else { ExitCode::FAILURE }
+            if enters {
+                ExitCode::from(NOT_RUN)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -41,16 +45,34 @@ fn run(arguments: Arguments) -> Result<ExitCode, LabError> {
         Command::Serve(start) => serve_here(start)?,
         Command::Down { name } => launch::down(&places(&name)?)?,
         Command::Demo { start, keep } => return demo::run(&own_exe()?, &start.options()?, keep),
-        Command::Exec { name, namespace, container, pod, command } => {
-            let target = enter::Target::Pod { namespace, pod, container };
+        Command::Exec {
+            name,
+            namespace,
+            container,
+            pod,
+            command,
+        } => {
+            let target = enter::Target::Pod {
+                namespace,
+                pod,
+                container,
+            };
             return Err(enter::enter(&up_places(&name)?, &target, &command));
         }
-        Command::Node { name, node, command } => {
+        Command::Node {
+            name,
+            node,
+            command,
+        } => {
             let target = enter::Target::Node(node);
             return Err(enter::enter(&up_places(&name)?, &target, &command));
         }
         Command::Client { name, command } => {
-            return Err(enter::enter(&up_places(&name)?, &enter::Target::Client, &command));
+            return Err(enter::enter(
+                &up_places(&name)?,
+                &enter::Target::Client,
+                &command,
+            ));
         }
         Command::Kubeconfig { name } => println!("{}", up_places(&name)?.kubeconfig().display()),
         Command::List => list::print()?,
@@ -70,10 +92,18 @@ fn up(start: args::Start) -> Result<(), LabError> {
 fn serve_here(start: args::Start) -> Result<(), LabError> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_ansi(false).with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let options = start.options()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(LabError::doing("starting threads"))?.block_on(serve::serve(options))
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(LabError::doing("starting threads"))?
+        .block_on(serve::serve(options))
 }
 
 fn own_exe() -> Result<std::path::PathBuf, LabError> {
@@ -87,7 +117,11 @@ fn places(name: &LabName) -> Result<Places, LabError> {
 /// The places of a lab that is up.
 fn up_places(name: &LabName) -> Result<Places, LabError> {
     let places = places(name)?;
-    if places.settings().exists() { Ok(places) } else { Err(LabError::NotUp(name.to_string())) }
+    if places.settings().exists() {
+        Ok(places)
+    } else {
+        Err(LabError::NotUp(name.to_string()))
+    }
 }
 
 /// A client of the lab's API server, by its kubeconfig.
@@ -100,6 +134,8 @@ fn client_of(kubeconfig: &Path) -> Result<Client, LabError> {
     let text = std::fs::read_to_string(kubeconfig).map_err(io)?;
     let config: serde_json::Value =
         serde_yaml_ng::from_str(&text).map_err(|error| LabError::Manifest(error.to_string()))?;
-    let server = config["clusters"][0]["cluster"]["server"].as_str().unwrap_or_default();
+    let server = config["clusters"][0]["cluster"]["server"]
+        .as_str()
+        .unwrap_or_default();
     Ok(Client::new(server))
 }

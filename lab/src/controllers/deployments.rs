@@ -69,8 +69,12 @@ fn reconcile(store: &Store, key: &Key) -> Result<(), ApiError> {
 
 fn owned_pods(store: &Store, namespace: &str, uid: &str) -> Vec<Pod> {
     let items = store.list(Kind::Pod, Some(namespace)).items;
-    let readable = items.iter().filter_map(|pod| objects::read::<Pod>(pod).ok());
-    readable.filter(|pod| pod.metadata.is_controlled_by(uid)).collect()
+    let readable = items
+        .iter()
+        .filter_map(|pod| objects::read::<Pod>(pod).ok());
+    readable
+        .filter(|pod| pod.metadata.is_controlled_by(uid))
+        .collect()
 }
 
 fn write_status(
@@ -108,9 +112,12 @@ fn new_pod(stored: &Value, deployment: &Deployment, hash: &str) -> Value {
 fn template_hash(template: &Value) -> String {
     const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     // FNV-1a: the hash need not resist anybody, only tell one template from the next.
-    let mut hash = template.to_string().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mut hash = template
+        .to_string()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     let letters = (0..10).map(|_| {
         let letter = ALPHABET[(hash % 27) as usize];
         hash /= 27;
@@ -126,7 +133,8 @@ mod tests {
 
     fn deployment(replicas: u32, image: &str) -> Value {
         let container = json!({"name": "c", "image": image, "command": ["true"]});
-        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}});
+        let template =
+            json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}});
         json!({
             "metadata": {"name": "web", "namespace": "default"},
             "spec": {
@@ -144,32 +152,49 @@ mod tests {
     #[test]
     fn a_deployment_gets_its_pods_and_a_status() {
         let store = Store::new(&Config::default());
-        store.create(Kind::Deployment, deployment(2, "a")).expect("created");
+        store
+            .create(Kind::Deployment, deployment(2, "a"))
+            .expect("created");
         let key = Key::new("default", "web");
         reconcile(&store, &key).expect("reconciled");
         assert_eq!(pods(&store).len(), 2);
         reconcile(&store, &key).expect("reconciled");
         assert_eq!(pods(&store).len(), 2, "a second pass changes nothing");
         let pod = pods(&store).remove(0);
-        assert!(object::name(&pod).starts_with("web-"), "{}", object::name(&pod));
+        assert!(
+            object::name(&pod).starts_with("web-"),
+            "{}",
+            object::name(&pod)
+        );
         assert_eq!(object::label(&pod, "app"), Some("web"));
         assert!(object::label(&pod, TEMPLATE_HASH).is_some());
-        let stored = store.get(Kind::Deployment, "default", "web").expect("it is there");
+        let stored = store
+            .get(Kind::Deployment, "default", "web")
+            .expect("it is there");
         assert_eq!(stored["status"]["replicas"], 2);
     }
 
     #[test]
     fn the_pods_go_with_the_deployment_and_by_scaling() {
         let store = Store::new(&Config::default());
-        store.create(Kind::Deployment, deployment(3, "a")).expect("created");
+        store
+            .create(Kind::Deployment, deployment(3, "a"))
+            .expect("created");
         let key = Key::new("default", "web");
         reconcile(&store, &key).expect("reconciled");
         let scale = |object: &mut Value| object["spec"]["replicas"] = json!(1);
-        store.modify(Kind::Deployment, "default", "web", scale).expect("scaled");
+        store
+            .modify(Kind::Deployment, "default", "web", scale)
+            .expect("scaled");
         reconcile(&store, &key).expect("reconciled");
         assert_eq!(pods(&store).len(), 1);
         store
-            .delete(Kind::Deployment, "default", "web", &DeleteOptions::default())
+            .delete(
+                Kind::Deployment,
+                "default",
+                "web",
+                &DeleteOptions::default(),
+            )
             .expect("deleted");
         assert!(pods(&store).is_empty());
     }

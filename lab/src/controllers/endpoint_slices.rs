@@ -48,10 +48,14 @@ fn concerned(store: &Store, changes: &[(Kind, Change)]) -> Dirty {
                 let selected = |service: &&std::sync::Arc<Value>| {
                     let selector = Selector::from_labels(&service["spec"]["selector"]);
                     let selects = |pod: &Value| selector.matches(&pod["metadata"]["labels"]);
-                    !selector.is_empty()
-                        && (selects(&change.object) || before.is_some_and(selects))
+                    !selector.is_empty() && (selects(&change.object) || before.is_some_and(selects))
                 };
-                dirty.extend(services.iter().filter(selected).map(|service| Key::of(service)));
+                dirty.extend(
+                    services
+                        .iter()
+                        .filter(selected)
+                        .map(|service| Key::of(service)),
+                );
             }
         }
     }
@@ -67,10 +71,16 @@ fn reconcile(store: &Store, key: &Key) -> Result<(), ApiError> {
     let existing = own_slices(store, key);
     let operations = if service.selects_pods() && !service.metadata.terminating() {
         let pods = store.list(Kind::Pod, Some(&key.namespace)).items;
-        let pods: Vec<Pod> = pods.iter().filter_map(|pod| objects::read(pod).ok()).collect();
+        let pods: Vec<Pod> = pods
+            .iter()
+            .filter_map(|pod| objects::read(pod).ok())
+            .collect();
         slice_plan::decide(&service, &pods, &zones(store), &existing)
     } else {
-        existing.into_iter().map(|slice| Operation::Delete(slice.name)).collect()
+        existing
+            .into_iter()
+            .map(|slice| Operation::Delete(slice.name))
+            .collect()
     };
     for operation in operations {
         carry_out(store, &stored, operation)?;
@@ -90,7 +100,11 @@ fn own_slices(store: &Store, key: &Key) -> Vec<Slice> {
         Some(slice)
     };
     let items = store.list(Kind::EndpointSlice, Some(&key.namespace)).items;
-    items.iter().filter(|slice| ours(slice)).filter_map(|slice| read(slice)).collect()
+    items
+        .iter()
+        .filter(|slice| ours(slice))
+        .filter_map(|slice| read(slice))
+        .collect()
 }
 
 fn zones(store: &Store) -> BTreeMap<String, String> {
@@ -98,7 +112,12 @@ fn zones(store: &Store) -> BTreeMap<String, String> {
         let zone = object::label(node, "topology.kubernetes.io/zone")?;
         Some((object::name(node).to_owned(), zone.to_owned()))
     };
-    store.list(Kind::Node, None).items.iter().filter_map(|node| zone(node)).collect()
+    store
+        .list(Kind::Node, None)
+        .items
+        .iter()
+        .filter_map(|node| zone(node))
+        .collect()
 }
 
 fn carry_out(store: &Store, service: &Value, operation: Operation) -> Result<(), ApiError> {
@@ -200,7 +219,10 @@ mod tests {
         reconcile(&store, &Key::new("default", "web")).expect("reconciled");
         let slices = slices(&store);
         assert_eq!(slices.len(), 2);
-        let mine = slices.iter().find(|slice| object::name(slice) == "mine").expect("it is there");
+        let mine = slices
+            .iter()
+            .find(|slice| object::name(slice) == "mine")
+            .expect("it is there");
         assert_eq!(mine["endpoints"][0]["addresses"][0], "192.0.2.1");
     }
 }

@@ -18,7 +18,11 @@ impl Inbox {
     /// Never for a watch from the present; the store says so by its type only.
     pub(super) fn open(store: &Store, kinds: &'static [Kind]) -> Result<Self, ApiError> {
         let watches = open_all(store, kinds)?;
-        Ok(Self { store: store.clone(), kinds, watches })
+        Ok(Self {
+            store: store.clone(),
+            kinds,
+            watches,
+        })
     }
 
     /// Waits for a change, then takes all there are.
@@ -48,5 +52,8 @@ impl Inbox {
 }
 
 fn open_all(store: &Store, kinds: &[Kind]) -> Result<Vec<Watch>, ApiError> {
-    kinds.iter().map(|kind| store.watch(*kind, None, None)).collect()
+    kinds
+        .iter()
+        .map(|kind| store.watch(*kind, None, None))
+        .collect()
 }

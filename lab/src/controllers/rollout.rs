@@ -89,16 +89,28 @@ pub(super) struct Counts {
 /// nothing.
 pub(super) fn decide(deployment: &Deployment, hash: &str, pods: &[Pod]) -> Plan {
     let desired = deployment.spec.replicas.unwrap_or(1) as usize;
-    let alive = || pods.iter().filter(|pod| !pod.metadata.terminating() && !pod.ended());
-    let is_new = |pod: &&Pod| pod.metadata.labels.get(TEMPLATE_HASH).is_some_and(|h| h == hash);
+    let alive = || {
+        pods.iter()
+            .filter(|pod| !pod.metadata.terminating() && !pod.ended())
+    };
+    let is_new = |pod: &&Pod| {
+        pod.metadata
+            .labels
+            .get(TEMPLATE_HASH)
+            .is_some_and(|h| h == hash)
+    };
     let mut new: Vec<_> = alive().filter(is_new).collect();
     let mut old: Vec<_> = alive().filter(|pod| !is_new(pod)).collect();
     for group in [&mut new, &mut old] {
         group.sort_by_key(|pod| victim_rank(pod));
     }
     let available = new.iter().chain(&old).filter(|pod| pod.ready()).count();
-    let counts =
-        Counts { desired, total: new.len() + old.len(), updated: new.len(), available };
+    let counts = Counts {
+        desired,
+        total: new.len() + old.len(),
+        updated: new.len(),
+        available,
+    };
     let (create, from_old) = match deployment.spec.strategy.kind.as_str() {
         _ if old.is_empty() => (desired.saturating_sub(new.len()), 0),
         _ if deployment.spec.paused => (0, 0),
@@ -106,11 +118,19 @@ pub(super) fn decide(deployment: &Deployment, hash: &str, pods: &[Pod]) -> Plan 
         _ => roll(deployment, desired, &new, &old),
     };
     // Ended pods of a Deployment are replaced, and must not be left lying about.
-    let ended = pods.iter().filter(|pod| pod.ended() && !pod.metadata.terminating());
+    let ended = pods
+        .iter()
+        .filter(|pod| pod.ended() && !pod.metadata.terminating());
     let surplus = new.len().saturating_sub(desired);
-    let victims = ended.chain(new.into_iter().take(surplus)).chain(old.into_iter().take(from_old));
+    let victims = ended
+        .chain(new.into_iter().take(surplus))
+        .chain(old.into_iter().take(from_old));
     let delete = victims.map(|pod| pod.metadata.name.clone()).collect();
-    Plan { create, delete, counts }
+    Plan {
+        create,
+        delete,
+        counts,
+    }
 }
 
 /// One step of a rolling update: how many new pods to make, how many old ones to delete.
@@ -130,34 +150,62 @@ fn roll(deployment: &Deployment, desired: usize, new: &[&Pod], old: &[&Pod]) -> 
 }
 
 fn bounds(deployment: &Deployment, desired: usize) -> (usize, usize) {
-    let rolling = deployment.spec.strategy.rolling_update.clone().unwrap_or_default();
+    let rolling = deployment
+        .spec
+        .strategy
+        .rolling_update
+        .clone()
+        .unwrap_or_default();
     let quarter = || Amount::Percent("25%".to_owned());
-    let hundredths =
-        |amount: Option<Amount>| amount.unwrap_or_else(quarter).hundredths(desired);
+    let hundredths = |amount: Option<Amount>| amount.unwrap_or_else(quarter).hundredths(desired);
     let surge = hundredths(rolling.max_surge).div_ceil(100);
     let unavailable = hundredths(rolling.max_unavailable) / 100;
     // With neither there would be no way to begin.
-    if surge == 0 && unavailable == 0 { (0, 1) } else { (surge, unavailable) }
+    if surge == 0 && unavailable == 0 {
+        (0, 1)
+    } else {
+        (surge, unavailable)
+    }
 }
 
 /// Who goes first: not on a node, then not ready, then the newest (and by name, to be certain).
 fn victim_rank(pod: &Pod) -> (bool, bool, Reverse<String>, String) {
     let meta = &pod.metadata;
     let placed = !pod.spec.node_name.is_empty();
-    (placed, pod.ready(), Reverse(meta.creation_timestamp.clone()), meta.name.clone())
+    (
+        placed,
+        pod.ready(),
+        Reverse(meta.creation_timestamp.clone()),
+        meta.name.clone(),
+    )
 }
 
 /// The status fields that `kubectl get deploy`, `rollout status` and `wait` read.
 pub(super) fn status(counts: Counts, generation: i64, previous: &Value, now: &str) -> Value {
-    let Counts { desired, total, updated, available } = counts;
+    let Counts {
+        desired,
+        total,
+        updated,
+        available,
+    } = counts;
     let complete = updated == desired && total == desired && available == desired;
     let (reason, message) = if complete {
-        ("NewReplicaSetAvailable", "all pods are of the current template and available")
+        (
+            "NewReplicaSetAvailable",
+            "all pods are of the current template and available",
+        )
     } else {
-        ("ReplicaSetUpdated", "pods are being made, replaced or waited for")
+        (
+            "ReplicaSetUpdated",
+            "pods are being made, replaced or waited for",
+        )
     };
     let enough = available >= desired;
-    let minimum = if enough { "MinimumReplicasAvailable" } else { "MinimumReplicasUnavailable" };
+    let minimum = if enough {
+        "MinimumReplicasAvailable"
+    } else {
+        "MinimumReplicasUnavailable"
+    };
     let conditions = [
         condition("Available", enough, minimum, "", (previous, now)),
         condition("Progressing", true, reason, message, (previous, now)),
@@ -183,7 +231,9 @@ fn condition(
     let status = if holds { "True" } else { "False" };
     let before = previous["conditions"].as_array().into_iter().flatten();
     let same = before.filter(|condition| condition["type"] == kind);
-    let same: Vec<_> = same.filter(|c| c["status"] == status && c["reason"] == reason).collect();
+    let same: Vec<_> = same
+        .filter(|c| c["status"] == status && c["reason"] == reason)
+        .collect();
     let since = |field: &str| same.first().and_then(|c| c[field].as_str()).unwrap_or(now);
     json!({
         "type": kind, "status": status, "reason": reason, "message": message,

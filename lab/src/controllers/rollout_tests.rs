@@ -20,7 +20,11 @@ fn pods(spec: &str) -> Vec<Pod> {
 
 fn pod(index: usize, mark: char) -> Pod {
     let ready = if mark.is_uppercase() { "True" } else { "False" };
-    let hash = if mark.eq_ignore_ascii_case(&'n') { "new" } else { "old" };
+    let hash = if mark.eq_ignore_ascii_case(&'n') {
+        "new"
+    } else {
+        "old"
+    };
     objects::read(&json!({
         "metadata": {
             "name": format!("{mark}{index}"),
@@ -64,7 +68,11 @@ fn scaling_adds_what_lacks_and_takes_the_least_missed() {
     ];
     for (replicas, spec, create, delete) in rows {
         let deployment = deployment(replicas, Value::Null);
-        assert_eq!(step(&deployment, spec), (create, delete.to_owned()), "{replicas}: {spec}");
+        assert_eq!(
+            step(&deployment, spec),
+            (create, delete.to_owned()),
+            "{replicas}: {spec}"
+        );
     }
 }
 
@@ -87,7 +95,11 @@ fn a_rolling_update_stays_within_its_bounds() {
     for (surge, unavailable, spec, create, delete) in rows {
         let text = format!("surge {surge} unavailable {unavailable}: {spec}");
         let deployment = deployment(4, rolling(surge, unavailable));
-        assert_eq!(step(&deployment, spec), (create, delete.to_owned()), "{text}");
+        assert_eq!(
+            step(&deployment, spec),
+            (create, delete.to_owned()),
+            "{text}"
+        );
     }
 }
 
@@ -112,7 +124,10 @@ fn every_rollout_ends_and_keeps_its_promise_on_the_way() {
             }
             assert!(pods.len() <= desired + surge);
         }
-        assert!(pods.iter().all(|pod| pod.metadata.labels[TEMPLATE_HASH] == "new"));
+        assert!(
+            pods.iter()
+                .all(|pod| pod.metadata.labels[TEMPLATE_HASH] == "new")
+        );
         assert_eq!(pods.len(), desired);
     }
 }
@@ -132,11 +147,18 @@ fn the_status_says_what_kubectl_waits_for() {
     let counts = decide(&deployment(2, Value::Null), "new", &pods("N n")).counts;
     let first = status(counts, 3, &Value::Null, "1");
     assert_eq!(first["observedGeneration"], 3);
-    assert_eq!((&first["replicas"], &first["availableReplicas"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        (&first["replicas"], &first["availableReplicas"]),
+        (&json!(2), &json!(1))
+    );
     assert_eq!(first["conditions"][0]["status"], "False");
     let counts = decide(&deployment(2, Value::Null), "new", &pods("N N")).counts;
     let second = status(counts, 3, &first, "2");
     assert_eq!(second["conditions"][0]["lastTransitionTime"], "2");
     assert_eq!(second["conditions"][1]["reason"], "NewReplicaSetAvailable");
-    assert_eq!(status(counts, 3, &second, "3"), second, "nothing new, nothing written");
+    assert_eq!(
+        status(counts, 3, &second, "3"),
+        second,
+        "nothing new, nothing written"
+    );
 }

@@ -18,9 +18,20 @@ pub(crate) async fn run(store: Store) -> Result<(), ApiError> {
         // A node that changes may take any pod that waits.
         let node_changed = changes.iter().any(|(kind, _)| *kind == Kind::Node);
         let waiting: Dirty = if node_changed {
-            store.list(Kind::Pod, None).items.iter().filter(|p| waits(p)).map(|p| Key::of(p)).collect()
+            store
+                .list(Kind::Pod, None)
+                .items
+                .iter()
+                .filter(|p| waits(p))
+                .map(|p| Key::of(p))
+                .collect()
         } else {
-            changes.iter().map(|(_, c)| &c.object).filter(|p| waits(p)).map(|p| Key::of(p)).collect()
+            changes
+                .iter()
+                .map(|(_, c)| &c.object)
+                .filter(|p| waits(p))
+                .map(|p| Key::of(p))
+                .collect()
         };
         for key in waiting {
             if let Err(error) = place(&store, &key) {
@@ -35,23 +46,33 @@ fn waits(pod: &Value) -> bool {
 }
 
 fn place(store: &Store, key: &Key) -> Result<(), ApiError> {
-    let Some(stored) = store.get(Kind::Pod, &key.namespace, &key.name).filter(|pod| waits(pod))
+    let Some(stored) = store
+        .get(Kind::Pod, &key.namespace, &key.name)
+        .filter(|pod| waits(pod))
     else {
         return Ok(());
     };
     let unreadable = |error| ApiError::Internal(format!("pod {}: {error}", key.name));
     let pod: Pod = objects::read(&stored).map_err(unreadable)?;
     let nodes = store.list(Kind::Node, None).items;
-    let nodes: Vec<Node> = nodes.iter().filter_map(|node| objects::read(node).ok()).collect();
+    let nodes: Vec<Node> = nodes
+        .iter()
+        .filter_map(|node| objects::read(node).ok())
+        .collect();
     let verdict = decide(&pod, &nodes, &load(store));
     let now = clock::timestamp();
-    store.modify(Kind::Pod, &key.namespace, &key.name, |object| match verdict {
-        Ok(node) => {
-            object["spec"]["nodeName"] = json!(node);
-            set_scheduled(object, "True", "", &now);
-        }
-        Err(why) => set_scheduled(object, "False", &why, &now),
-    })?;
+    store.modify(
+        Kind::Pod,
+        &key.namespace,
+        &key.name,
+        |object| match verdict {
+            Ok(node) => {
+                object["spec"]["nodeName"] = json!(node);
+                set_scheduled(object, "True", "", &now);
+            }
+            Err(why) => set_scheduled(object, "False", &why, &now),
+        },
+    )?;
     Ok(())
 }
 
@@ -112,26 +133,41 @@ fn decide(pod: &Pod, nodes: &[Node], load: &Load) -> Result<String, String> {
             None
         }
     };
-    let owner = pod.metadata.owner_references.first().map(|owner| owner.uid.clone());
+    let owner = pod
+        .metadata
+        .owner_references
+        .first()
+        .map(|owner| owner.uid.clone());
     let rank = |node: &&Node| {
         let name = node.metadata.name.clone();
-        let replicas = owner.clone().and_then(|owner| load.replicas.get(&(name.clone(), owner)));
+        let replicas = owner
+            .clone()
+            .and_then(|owner| load.replicas.get(&(name.clone(), owner)));
         let pods = load.pods.get(&name).copied().unwrap_or_default();
         (replicas.copied().unwrap_or_default(), pods, name)
     };
     let fitting = nodes.iter().filter(|node| why_not(node).is_none());
-    fitting.min_by_key(rank).map(|node| node.metadata.name.clone()).ok_or_else(|| {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for why in nodes.iter().filter_map(why_not) {
-            *counts.entry(why).or_default() += 1;
-        }
-        let reasons: Vec<_> = counts.iter().map(|(why, n)| format!("{n} {why}")).collect();
-        format!("0/{} nodes are available: {}.", nodes.len(), reasons.join(", "))
-    })
+    fitting
+        .min_by_key(rank)
+        .map(|node| node.metadata.name.clone())
+        .ok_or_else(|| {
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+            for why in nodes.iter().filter_map(why_not) {
+                *counts.entry(why).or_default() += 1;
+            }
+            let reasons: Vec<_> = counts.iter().map(|(why, n)| format!("{n} {why}")).collect();
+            format!(
+                "0/{} nodes are available: {}.",
+                nodes.len(),
+                reasons.join(", ")
+            )
+        })
 }
 
 fn selects(selector: &Labels, labels: &Labels) -> bool {
-    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+    selector
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// Writes the condition unless it says the same already: the write would be seen as a change of a
@@ -147,11 +183,16 @@ fn set_scheduled(pod: &mut Value, status: &str, why: &str, now: &str) {
     }
     let status = object::map_mut(pod, "status");
     let conditions = status.entry("conditions").or_insert_with(|| json!([]));
-    let Some(conditions) = conditions.as_array_mut() else { return };
+    let Some(conditions) = conditions.as_array_mut() else {
+        return;
+    };
     let same = |known: &Value| {
         known["status"] == condition["status"] && known["message"] == condition["message"]
     };
-    match conditions.iter_mut().find(|known| known["type"] == "PodScheduled") {
+    match conditions
+        .iter_mut()
+        .find(|known| known["type"] == "PodScheduled")
+    {
         Some(known) if same(known) => {}
         Some(known) => *known = condition,
         None => conditions.push(condition),
@@ -174,7 +215,8 @@ mod tests {
         let mut load = Load::default();
         for (node, pods, replicas) in rows {
             load.pods.insert((*node).to_owned(), *pods);
-            load.replicas.insert(((*node).to_owned(), "u".to_owned()), *replicas);
+            load.replicas
+                .insert(((*node).to_owned(), "u".to_owned()), *replicas);
         }
         load
     }
@@ -189,8 +231,11 @@ mod tests {
 
     #[test]
     fn a_pod_goes_where_it_is_missed_most() {
-        let nodes =
-            [node("n1", "True", "a"), node("n2", "True", "b"), node("n3", "False", "b")];
+        let nodes = [
+            node("n1", "True", "a"),
+            node("n2", "True", "b"),
+            node("n3", "False", "b"),
+        ];
         let rows = [
             // (selector, load, answer)
             (json!({}), load(&[]), Ok("n1")),
@@ -201,12 +246,16 @@ mod tests {
             (
                 json!({"zone": "c"}),
                 load(&[]),
-                Err("0/3 nodes are available: 1 not ready, 2 not matching the pod's nodeSelector."),
+                Err("0/3 nodes are available: 2 not matching the pod's nodeSelector, 1 not ready."),
             ),
         ];
         for (selector, load, answer) in rows {
             let decided = decide(&pod(selector.clone()), &nodes, &load);
-            assert_eq!(decided.as_deref().map_err(String::as_str), answer, "{selector} {load:?}");
+            assert_eq!(
+                decided.as_deref().map_err(String::as_str),
+                answer,
+                "{selector} {load:?}"
+            );
         }
     }
 
@@ -218,7 +267,10 @@ mod tests {
         set_scheduled(&mut pod, "False", "full", "2");
         assert_eq!(pod, first);
         set_scheduled(&mut pod, "True", "", "3");
-        assert_eq!(pod["status"]["conditions"].as_array().map(Vec::len), Some(1));
+        assert_eq!(
+            pod["status"]["conditions"].as_array().map(Vec::len),
+            Some(1)
+        );
         assert_eq!(pod["status"]["conditions"][0]["lastTransitionTime"], "3");
     }
 }

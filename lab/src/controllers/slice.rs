@@ -131,7 +131,10 @@ impl Service {
 
     fn selects(&self, pod: &Pod) -> bool {
         let labels = &pod.metadata.labels;
-        self.spec.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        self.spec
+            .selector
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
     }
 
     /// The Service's ports as `pod` listens to them; a port name the pod does not have is left
@@ -174,7 +177,11 @@ impl Service {
         let named = !spec.hostname.is_empty() && spec.subdomain == self.metadata.name;
         Some(Endpoint {
             addresses: vec![address],
-            conditions: Conditions { ready, serving, terminating },
+            conditions: Conditions {
+                ready,
+                serving,
+                terminating,
+            },
             hostname: named.then(|| spec.hostname.clone()),
             node_name: (!spec.node_name.is_empty()).then(|| spec.node_name.clone()),
             zone: zones.get(&spec.node_name).cloned(),

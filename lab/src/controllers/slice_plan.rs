@@ -49,7 +49,10 @@ pub(super) fn decide(
     });
     let mut operations: Vec<_> = written.collect();
     operations.sort_by_key(|operation| matches!(operation, Operation::Update(_)));
-    operations.extend(free.into_iter().map(|slice| Operation::Delete(slice.name.clone())));
+    operations.extend(
+        free.into_iter()
+            .map(|slice| Operation::Delete(slice.name.clone())),
+    );
     operations
 }
 
@@ -82,7 +85,10 @@ fn groups(
         let before = groups.len();
         for pod in pods {
             if let Some(endpoint) = service.endpoint(pod, *family, zones) {
-                groups.entry((*family, service.ports_at(pod))).or_default().push(endpoint);
+                groups
+                    .entry((*family, service.ports_at(pod)))
+                    .or_default()
+                    .push(endpoint);
             }
         }
         if groups.len() == before {
@@ -103,11 +109,18 @@ fn distribute(
     let known: Vec<&Slice> = free.extract_if(.., |slice| ours(slice)).collect();
     let mut slices: Vec<Slice> = known.iter().map(|slice| (*slice).clone()).collect();
     for slice in &mut slices {
-        let here: Vec<_> = slice.endpoints.iter().map(|e| e.addresses.clone()).collect();
+        let here: Vec<_> = slice
+            .endpoints
+            .iter()
+            .map(|e| e.addresses.clone())
+            .collect();
         let stays = |endpoint: &Endpoint| here.contains(&endpoint.addresses);
         // In the slice's own order, so that what did not change is written as it was.
         let (mut kept, rest): (Vec<_>, Vec<_>) = endpoints.into_iter().partition(stays);
-        kept.sort_by_key(|kept| here.iter().position(|addresses| *addresses == kept.addresses));
+        kept.sort_by_key(|kept| {
+            here.iter()
+                .position(|addresses| *addresses == kept.addresses)
+        });
         slice.endpoints = kept;
         endpoints = rest;
     }

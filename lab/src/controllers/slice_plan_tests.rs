@@ -68,7 +68,11 @@ fn apply(existing: &[Slice], operations: Vec<Operation>) -> Vec<Slice> {
 
 fn settle(service: &Service, pods: &[Pod], existing: &[Slice]) -> Vec<Slice> {
     let slices = apply(existing, decide(service, pods, &zones(), existing));
-    assert_eq!(decide(service, pods, &zones(), &slices), [], "a second pass changes nothing");
+    assert_eq!(
+        decide(service, pods, &zones(), &slices),
+        [],
+        "a second pass changes nothing"
+    );
     slices
 }
 
@@ -109,7 +113,10 @@ fn who_is_an_endpoint_and_what_it_says() {
     };
     let rows: [(Pod, usize); 5] = [
         (pod(2, named), 1),
-        (pod(2, |p| p["metadata"]["labels"] = json!({"app": "other"})), 0),
+        (
+            pod(2, |p| p["metadata"]["labels"] = json!({"app": "other"})),
+            0,
+        ),
         (pod(2, |p| p["metadata"]["namespace"] = json!("e")), 0),
         (pod(2, |p| p["status"]["podIPs"] = json!([])), 0),
         (pod(2, |p| p["status"]["phase"] = json!("Failed")), 0),
@@ -132,11 +139,15 @@ fn who_is_an_endpoint_and_what_it_says() {
 
 #[test]
 fn a_named_target_port_is_each_pods_own() {
-    let other = pod(3, |p| p["spec"]["containers"][0]["ports"][0]["containerPort"] = json!(9001));
+    let other = pod(3, |p| {
+        p["spec"]["containers"][0]["ports"][0]["containerPort"] = json!(9001)
+    });
     let service = service(json!({"ports": [{"port": 80, "targetPort": "main"}]}));
     let slices = settle(&service, &[ready(2), other, ready(4)], &[]);
-    let seen: Vec<_> =
-        slices.iter().map(|slice| (slice.ports[0].port, slice.endpoints.len())).collect();
+    let seen: Vec<_> = slices
+        .iter()
+        .map(|slice| (slice.ports[0].port, slice.endpoints.len()))
+        .collect();
     assert_eq!(seen, [(9000, 2), (9001, 1)]);
 }
 
@@ -144,9 +155,16 @@ fn a_named_target_port_is_each_pods_own() {
 fn a_service_without_endpoints_keeps_one_empty_slice_and_its_name() {
     let service = service(json!({}));
     let empty = settle(&service, &[], &[]);
-    assert_eq!((empty.len(), empty[0].endpoints.len(), empty[0].ports.len()), (1, 0, 0));
+    assert_eq!(
+        (empty.len(), empty[0].endpoints.len(), empty[0].ports.len()),
+        (1, 0, 0)
+    );
     let one = settle(&service, &[ready(2)], &empty);
-    assert_eq!((one.len(), &one[0].name), (1, &empty[0].name), "written over, not replaced");
+    assert_eq!(
+        (one.len(), &one[0].name),
+        (1, &empty[0].name),
+        "written over, not replaced"
+    );
     let none = settle(&service, &[], &one);
     assert_eq!(none.len(), 1);
 }
@@ -163,7 +181,9 @@ fn slices_hold_a_hundred_and_change_little() {
     assert_eq!(operations.len(), 1, "one endpoint less touches one slice");
     let slices = settle(&service, without_first, &slices);
     let operations = decide(&service, &pods, &zones(), &slices);
-    assert!(matches!(operations.as_slice(), [Operation::Update(slice)] if slice.endpoints.len() == 100));
+    assert!(
+        matches!(operations.as_slice(), [Operation::Update(slice)] if slice.endpoints.len() == 100)
+    );
 }
 
 #[test]
@@ -173,7 +193,9 @@ fn families_have_slices_of_their_own() {
     });
     let service = service(json!({"ipFamilies": ["IPv6", "IPv4"]}));
     let slices = settle(&service, &[dual], &[]);
-    let addresses: Vec<_> =
-        slices.iter().map(|slice| slice.endpoints[0].addresses[0].to_string()).collect();
+    let addresses: Vec<_> = slices
+        .iter()
+        .map(|slice| slice.endpoints[0].addresses[0].to_string())
+        .collect();
     assert_eq!(addresses, ["10.244.1.2", "fd00::2"]);
 }

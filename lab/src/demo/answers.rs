@@ -60,7 +60,10 @@ pub(super) fn get(
         return Ok(Err(Refusal { words, after }));
     }
     let lines = String::from_utf8_lossy(&output.stdout);
-    let answers = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+    let answers = lines
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>();
     answers.map(Ok).map_err(|error| LabError::Io {
         what: format!("the answers of {url}"),
         source: error.into(),
@@ -68,7 +71,11 @@ pub(super) fn get(
 }
 
 /// The first address `pod` finds for `name`.
-pub(super) fn resolve(lab: &Lab, pod: &str, name: &str) -> Result<Result<IpAddr, String>, LabError> {
+pub(super) fn resolve(
+    lab: &Lab,
+    pod: &str,
+    name: &str,
+) -> Result<Result<IpAddr, String>, LabError> {
     let output = run(lab, pod, &["flatnet-demo", "resolve", name])?;
     let text = String::from_utf8_lossy(&output.stdout);
     let address = text.lines().next().and_then(|line| line.parse().ok());
@@ -78,5 +85,7 @@ pub(super) fn resolve(lab: &Lab, pod: &str, name: &str) -> Result<Result<IpAddr,
 
 fn run(lab: &Lab, pod: &str, argv: &[&str]) -> Result<Output, LabError> {
     let what = || format!("running {} in {pod}", argv.join(" "));
-    lab.in_pod(pod, argv).output().map_err(LabError::doing(what()))
+    lab.in_pod(pod, argv)
+        .output()
+        .map_err(LabError::doing(what()))
 }

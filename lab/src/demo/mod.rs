@@ -19,7 +19,10 @@ use crate::manifest;
 /// Starts a lab, shows every step, ends the lab. Success only if all held.
 pub(crate) fn run(exe: &Path, options: &Options, keep: bool) -> Result<ExitCode, LabError> {
     let began = Instant::now();
-    println!("Starting a cluster of {} nodes on this machine", options.nodes);
+    println!(
+        "Starting a cluster of {} nodes on this machine",
+        options.nodes
+    );
     let lab = Lab::start_as(exe, options, |step| println!("   {step}"))?;
     let outcome = show(&lab);
     match &outcome {
@@ -35,7 +38,11 @@ pub(crate) fn run(exe: &Path, options: &Options, keep: bool) -> Result<ExitCode,
     } else {
         println!("Removing the lab");
     }
-    Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if outcome.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn show(lab: &Lab) -> Result<(), LabError> {
@@ -85,7 +92,11 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 
 fn what_to_try(lab: &Lab) -> String {
     let (exe, name) = (lab.exe().display().to_string(), lab.name());
-    let which = if name == "default" { String::new() } else { format!(" --name {name}") };
+    let which = if name == "default" {
+        String::new()
+    } else {
+        format!(" --name {name}")
+    };
     format!(
         "\nThe lab goes on. Three things to try:\n\
          \n   export KUBECONFIG={}\

@@ -22,7 +22,10 @@ impl RequestLoop {
         let mut command = lab.in_pod(pod, &["flatnet-demo", "loop", url, "--interval-ms", "10"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let child = child.map_err(LabError::doing("starting the request loop"))?;
-        Ok(Self { child, running: true })
+        Ok(Self {
+            child,
+            running: true,
+        })
     }
 
     /// Ends the loop and returns what became of its requests.

@@ -13,7 +13,10 @@ use crate::namespaces::Placement;
 pub(crate) fn ip_batch_in(netns: &Path, lines: &[String]) -> io::Result<()> {
     let mut command = Command::new("ip");
     command.args(["-batch", "-"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     Placement::default().netns(netns)?.apply(&mut command);
     let mut child = command
         .spawn()
@@ -27,5 +30,9 @@ pub(crate) fn ip_batch_in(netns: &Path, lines: &[String]) -> io::Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(format!("`ip -batch` failed: {}\n{}", said.trim(), lines.join("\n"))))
+    Err(io::Error::other(format!(
+        "`ip -batch` failed: {}\n{}",
+        said.trim(),
+        lines.join("\n")
+    )))
 }

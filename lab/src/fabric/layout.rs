@@ -36,7 +36,10 @@ pub(super) fn bridge() -> Vec<String> {
 pub(super) fn cable(member: &Member, netns: &Path) -> Vec<String> {
     let name = &member.name;
     vec![
-        format!("link add {name} type veth peer name eth0 netns {}", netns.display()),
+        format!(
+            "link add {name} type veth peer name eth0 netns {}",
+            netns.display()
+        ),
         format!("link set {name} master br0 up"),
     ]
 }
@@ -58,11 +61,13 @@ mod tests {
 
     #[test]
     fn a_member_gets_one_cable_and_a_default_route() {
-        let member = Member { name: "node1".into(), address: [172, 30, 0, 11].into() };
+        let member = Member {
+            name: "node1".into(),
+            address: [172, 30, 0, 11].into(),
+        };
         let lines = cable(&member, Path::new("/run/l/netns/node1"));
         assert_eq!(
-            lines[0],
-            "link add node1 type veth peer name eth0 netns /run/l/netns/node1",
+            lines[0], "link add node1 type veth peer name eth0 netns /run/l/netns/node1",
             "the far end is born in the member's namespace, never in ours"
         );
         let lines = inside(&member);

@@ -28,7 +28,8 @@ pub(super) enum ConfigurationError {
 /// Which file of a configuration directory counts: the first by name, as for every runtime.
 pub(crate) fn first_configuration(mut files: Vec<PathBuf>) -> Option<PathBuf> {
     let is_configuration = |file: &PathBuf| {
-        file.extension().is_some_and(|ext| ["conflist", "conf", "json"].iter().any(|e| ext == *e))
+        file.extension()
+            .is_some_and(|ext| ["conflist", "conf", "json"].iter().any(|e| ext == *e))
     };
     files.retain(is_configuration);
     files.sort();
@@ -40,7 +41,10 @@ impl Configuration {
     pub(super) fn parse(text: &[u8]) -> Result<Self, ConfigurationError> {
         let mut document: Value = serde_json::from_slice(text)?;
         let text_of = |document: &Value, key: &'static str| {
-            document[key].as_str().map(str::to_owned).ok_or(ConfigurationError::Missing(key))
+            document[key]
+                .as_str()
+                .map(str::to_owned)
+                .ok_or(ConfigurationError::Missing(key))
         };
         let name = text_of(&document, "name")?;
         let version = text_of(&document, "cniVersion")?;
@@ -52,7 +56,11 @@ impl Configuration {
         for plugin in &plugins {
             text_of(plugin, "type")?;
         }
-        Ok(Self { name, version, plugins })
+        Ok(Self {
+            name,
+            version,
+            plugins,
+        })
     }
 
     /// The plugins in the order of ADD; DEL goes the other way.
@@ -122,7 +130,8 @@ impl Parameters<'_> {
 /// The addresses in the result of the last plugin.
 pub(super) fn addresses(result: &Value) -> Vec<IpAddr> {
     let ips = result["ips"].as_array().into_iter().flatten();
-    ips.filter_map(|ip| ip["address"].as_str()?.split('/').next()?.parse().ok()).collect()
+    ips.filter_map(|ip| ip["address"].as_str()?.split('/').next()?.parse().ok())
+        .collect()
 }
 
 /// A plugin's own words about its failure: its error object if it printed one, or `stderr`.
@@ -131,7 +140,9 @@ pub(super) fn failure(stdout: &[u8], stderr: &[u8]) -> String {
     match error["msg"].as_str() {
         Some(message) => {
             let details = error["details"].as_str().unwrap_or_default();
-            let parts = [message, details].into_iter().filter(|part| !part.is_empty());
+            let parts = [message, details]
+                .into_iter()
+                .filter(|part| !part.is_empty());
             let text = parts.collect::<Vec<_>>().join("; ");
             format!("{text} (code {})", error["code"])
         }
@@ -149,7 +160,12 @@ mod tests {
 
     #[test]
     fn the_first_configuration_by_name_counts() {
-        let files = ["/c/20-b.conflist", "/c/05-notes.txt", "/c/10-a.conflist", "/c/99.conf"];
+        let files = [
+            "/c/20-b.conflist",
+            "/c/05-notes.txt",
+            "/c/10-a.conflist",
+            "/c/99.conf",
+        ];
         let first = first_configuration(files.iter().map(PathBuf::from).collect());
         assert_eq!(first, Some(PathBuf::from("/c/10-a.conflist")));
         assert_eq!(first_configuration(vec!["/c/.x.tmp".into()]), None);
@@ -178,14 +194,25 @@ mod tests {
     #[test]
     fn a_single_plugin_is_a_list_of_one_and_nonsense_is_named() {
         let single = br#"{"cniVersion":"0.4.0","name":"n","type":"ptp"}"#;
-        assert_eq!(Configuration::parse(single).expect("one").plugins().count(), 1);
+        assert_eq!(
+            Configuration::parse(single).expect("one").plugins().count(),
+            1
+        );
         for (text, what) in [
             ("{", "not JSON"),
             (r#"{"name":"n"}"#, "cniVersion"),
-            (r#"{"name":"n","cniVersion":"1.0.0","plugins":[]}"#, "plugins"),
-            (r#"{"name":"n","cniVersion":"1.0.0","plugins":[{}]}"#, "type"),
+            (
+                r#"{"name":"n","cniVersion":"1.0.0","plugins":[]}"#,
+                "plugins",
+            ),
+            (
+                r#"{"name":"n","cniVersion":"1.0.0","plugins":[{}]}"#,
+                "type",
+            ),
         ] {
-            let error = Configuration::parse(text.as_bytes()).expect_err(text).to_string();
+            let error = Configuration::parse(text.as_bytes())
+                .expect_err(text)
+                .to_string();
             assert!(error.contains(what), "{text}: {error}");
         }
     }

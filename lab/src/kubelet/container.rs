@@ -60,7 +60,11 @@ impl Container {
             if !again || self.stop.borrow().is_some() {
                 return;
             }
-            failures = if began.elapsed() > GOOD_RUN { 1 } else { failures + 1 };
+            failures = if began.elapsed() > GOOD_RUN {
+                1
+            } else {
+                failures + 1
+            };
             self.pause(failures).await;
         }
     }
@@ -96,7 +100,9 @@ impl Container {
         // The process had children perhaps; a container ends with its first process.
         let dir = self.target.entry.cgroup.clone();
         tokio::task::block_in_place(|| cgroup::kill(&dir))?;
-        let code = exit.code().unwrap_or_else(|| 128 + exit.signal().unwrap_or_default());
+        let code = exit
+            .code()
+            .unwrap_or_else(|| 128 + exit.signal().unwrap_or_default());
         self.update(|state| {
             state.terminated(Ended {
                 exit_code: code,
@@ -110,13 +116,21 @@ impl Container {
     }
 
     fn spawn(&self) -> io::Result<Child> {
-        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
         let mut command = self.target.entry.main_command(&self.argv)?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        tokio::process::Command::from(command).spawn().map_err(|error| {
-            let program = self.argv.first().map(String::as_str).unwrap_or_default();
-            io::Error::new(error.kind(), format!("cannot run {program:?}: {error}"))
-        })
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        tokio::process::Command::from(command)
+            .spawn()
+            .map_err(|error| {
+                let program = self.argv.first().map(String::as_str).unwrap_or_default();
+                io::Error::new(error.kind(), format!("cannot run {program:?}: {error}"))
+            })
     }
 
     /// Until the process is gone, whoever wanted it so; and why, if it was the lab.
@@ -139,10 +153,16 @@ impl Container {
     ) -> io::Result<ExitStatus> {
         let grace = stop.borrow_and_update().unwrap_or(LIVENESS_GRACE);
         let mut deadline = tokio::time::Instant::now() + grace;
-        if let Lifecycle { pre_stop: Some(hook) } = &self.target.container.lifecycle
+        if let Lifecycle {
+            pre_stop: Some(hook),
+        } = &self.target.container.lifecycle
             && let Ok(Err(why)) = timeout(grace, self.target.ask(hook)).await
         {
-            tracing::warn!(container = self.target.container.name, why, "preStop failed");
+            tracing::warn!(
+                container = self.target.container.name,
+                why,
+                "preStop failed"
+            );
         }
         if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
             // Not reaped yet (`id` is there), so the number is still this process.
@@ -218,7 +238,12 @@ impl Container {
             Ok(Err(why)) => why,
             Err(_elapsed) => format!("no answer in {:?}", rhythm.timeout),
         };
-        tracing::debug!(container = self.target.container.name, kind, problem, "probe");
+        tracing::debug!(
+            container = self.target.container.name,
+            kind,
+            problem,
+            "probe"
+        );
         false
     }
 

@@ -35,7 +35,11 @@ pub(super) fn variables(
     if !container.env_from.is_empty() {
         return Err(EnvError::EnvFrom);
     }
-    let pod_ip = facts.pod_ips.first().map(ToString::to_string).unwrap_or_default();
+    let pod_ip = facts
+        .pod_ips
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let own = [
         ("HOSTNAME", hostname(pod).to_owned()),
         // The address of the node's own listener, not the cluster IP: what needs the API server
@@ -48,8 +52,10 @@ pub(super) fn variables(
         ("POD_NAMESPACE", pod.metadata.namespace.clone()),
         ("POD_IP", pod_ip),
     ];
-    let mut variables: Vec<_> =
-        own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut variables: Vec<_> = own
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     for variable in &container.env {
         let value = value(variable, pod, facts, &variables)?;
         variables.retain(|(name, _)| *name != variable.name);
@@ -60,7 +66,11 @@ pub(super) fn variables(
 
 /// What a pod calls itself: `spec.hostname`, or its name.
 pub(super) fn hostname(pod: &Pod) -> &str {
-    if pod.spec.hostname.is_empty() { &pod.metadata.name } else { &pod.spec.hostname }
+    if pod.spec.hostname.is_empty() {
+        &pod.metadata.name
+    } else {
+        &pod.spec.hostname
+    }
 }
 
 fn value(
@@ -76,7 +86,13 @@ fn value(
         .field_ref
         .as_ref()
         .ok_or_else(|| EnvError::UnsupportedSource(variable.name.clone()))?;
-    let ips = || facts.pod_ips.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let ips = || {
+        facts
+            .pod_ips
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
     Ok(match field.field_path.as_str() {
         "metadata.name" => pod.metadata.name.clone(),
         "metadata.namespace" => pod.metadata.namespace.clone(),
@@ -138,7 +154,10 @@ mod tests {
 
     #[test]
     fn references_expand_as_kubernetes_expands_them() {
-        let known = [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "$(A)".to_owned())];
+        let known = [
+            ("A".to_owned(), "1".to_owned()),
+            ("B".to_owned(), "$(A)".to_owned()),
+        ];
         for (text, expected) in [
             ("plain", "plain"),
             ("$(A)", "1"),
@@ -167,11 +186,17 @@ mod tests {
         }))
         .expect("a pod");
         let found = variables(&pod, &pod.spec.containers[0], &facts()).expect("variables");
-        let get = |name: &str| found.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        assert_eq!(get("URL").collect::<Vec<_>>(), ["http://node1/10.244.1.2"]);
-        assert_eq!(get("NODE_NAME").collect::<Vec<_>>(), ["mine"]);
-        assert_eq!(get("KUBERNETES_SERVICE_HOST").collect::<Vec<_>>(), ["172.30.0.11"]);
-        assert_eq!(get("HOSTNAME").collect::<Vec<_>>(), ["p"]);
+        let rows = [
+            ("URL", "http://node1/10.244.1.2"),
+            ("NODE_NAME", "mine"),
+            ("KUBERNETES_SERVICE_HOST", "172.30.0.11"),
+            ("HOSTNAME", "p"),
+        ];
+        for (name, expected) in rows {
+            let values = found.iter().filter(|(found, _)| found == name);
+            let values: Vec<_> = values.map(|(_, value)| value.as_str()).collect();
+            assert_eq!(values, [expected], "{name}");
+        }
     }
 
     #[test]
@@ -182,9 +207,18 @@ mod tests {
         let field = json!({"fieldRef": {"fieldPath": "status.phase"}});
         let secret = json!({"secretKeyRef": {"name": "s", "key": "k"}});
         for (env, what) in [
-            (json!({"env": [{"name": "X", "valueFrom": field}]}), "status.phase"),
-            (json!({"env": [{"name": "X", "valueFrom": secret}]}), "env X"),
-            (json!({"envFrom": [{"configMapRef": {"name": "m"}}]}), "envFrom"),
+            (
+                json!({"env": [{"name": "X", "valueFrom": field}]}),
+                "status.phase",
+            ),
+            (
+                json!({"env": [{"name": "X", "valueFrom": secret}]}),
+                "env X",
+            ),
+            (
+                json!({"envFrom": [{"configMapRef": {"name": "m"}}]}),
+                "envFrom",
+            ),
         ] {
             let pod = container(env);
             let error = variables(&pod, &pod.spec.containers[0], &facts()).expect_err(what);

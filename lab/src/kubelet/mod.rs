@@ -81,7 +81,9 @@ impl Kubelet {
         for pod in list.items {
             self.apply(pods, pod);
         }
-        let mut watch = self.store.watch(Kind::Pod, None, Some(list.resource_version))?;
+        let mut watch = self
+            .store
+            .watch(Kind::Pod, None, Some(list.resource_version))?;
         loop {
             let change = watch.next().await?;
             match change.kind {

@@ -31,7 +31,13 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, pod: Pod, updates: Updates) {
     let states = vec![ContainerState::creating(); pod.spec.containers.len()];
     let states = watch::Sender::new(states);
     let start_time = clock::timestamp();
-    let life = Life { kubelet, pod, updates, states, start_time };
+    let life = Life {
+        kubelet,
+        pod,
+        updates,
+        states,
+        start_time,
+    };
     let network = life.network().await;
     if let Some(sandbox) = network {
         life.containers(&sandbox).await;
@@ -112,7 +118,12 @@ impl Life {
         sandbox: &Sandbox,
         stop: &watch::Sender<Option<Duration>>,
     ) -> Result<Vec<Container>, String> {
-        let Kubelet { places, settings, node, .. } = &*self.kubelet;
+        let Kubelet {
+            places,
+            settings,
+            node,
+            ..
+        } = &*self.kubelet;
         let meta = &self.pod.metadata;
         if !self.pod.spec.init_containers.is_empty() {
             return Err("the lab runs no init containers".to_owned());
@@ -125,11 +136,12 @@ impl Life {
             pod_ips: sandbox.addresses.clone(),
             api_port: API_PORT,
         };
-        let hostname =
-            (!self.pod.spec.host_network).then(|| env::hostname(&self.pod).to_owned());
+        let hostname = (!self.pod.spec.host_network).then(|| env::hostname(&self.pod).to_owned());
         let mut containers = vec![];
         for (index, container) in self.pod.spec.containers.iter().enumerate() {
-            let cgroup = places.pod_cgroup(&node.name, &meta.uid).join(&container.name);
+            let cgroup = places
+                .pod_cgroup(&node.name, &meta.uid)
+                .join(&container.name);
             cgroup::create(&cgroup).map_err(told)?;
             let environment = env::variables(&self.pod, container, &facts).map_err(told)?;
             let argv = argv(container, &environment)?;
@@ -158,14 +170,20 @@ impl Life {
                 stop: stop.subscribe(),
             });
         }
-        let entries: Vec<_> =
-            containers.iter().map(|container| container.target.entry.clone()).collect();
+        let entries: Vec<_> = containers
+            .iter()
+            .map(|container| container.target.entry.clone())
+            .collect();
         entry::store(&dir, &entries).map_err(told)?;
         Ok(containers)
     }
 
     fn fail_to_create(&self, problem: &str) {
-        tracing::warn!(pod = self.pod.metadata.name, problem, "containers not created");
+        tracing::warn!(
+            pod = self.pod.metadata.name,
+            problem,
+            "containers not created"
+        );
         self.states.send_modify(|states| {
             for state in states {
                 state.waiting("CreateContainerConfigError", problem.to_owned());
@@ -212,9 +230,14 @@ impl Life {
     /// deleted it by force.
     fn delete_object(&self) {
         let meta = &self.pod.metadata;
-        let options = DeleteOptions { uid: Some(meta.uid.clone()), ..DeleteOptions::now() };
+        let options = DeleteOptions {
+            uid: Some(meta.uid.clone()),
+            ..DeleteOptions::now()
+        };
         let _gone_already =
-            self.kubelet.store.delete(Kind::Pod, &meta.namespace, &meta.name, &options);
+            self.kubelet
+                .store
+                .delete(Kind::Pod, &meta.namespace, &meta.name, &options);
     }
 }
 
@@ -224,11 +247,17 @@ fn is_going(object: &Option<Arc<Value>>) -> bool {
 
 /// How long a pod that is to end may take; nothing while it is to live.
 fn remaining_grace(object: Option<&Value>) -> Option<Duration> {
-    let Some(object) = object else { return Some(Duration::ZERO) };
+    let Some(object) = object else {
+        return Some(Duration::ZERO);
+    };
     let pod: Pod = objects::read(object).ok()?;
     pod.metadata.deletion_timestamp?;
     let spec = pod.spec.termination_grace_period_seconds;
-    let seconds = pod.metadata.deletion_grace_period_seconds.or(spec).unwrap_or(30);
+    let seconds = pod
+        .metadata
+        .deletion_grace_period_seconds
+        .or(spec)
+        .unwrap_or(30);
     Some(Duration::from_secs(seconds))
 }
 
@@ -270,12 +299,18 @@ mod tests {
 
     #[test]
     fn a_container_without_a_command_is_told_why() {
-        let mut container = objects::Container { name: "web".into(), ..Default::default() };
+        let mut container = objects::Container {
+            name: "web".into(),
+            ..Default::default()
+        };
         let error = argv(&container, &[]).expect_err("nothing to run");
         assert!(error.contains("container web has no command"), "{error}");
         container.command = vec!["serve".into()];
         container.args = vec!["--at".into(), "$(IP)".into()];
         let environment = [("IP".to_owned(), "1.2.3.4".to_owned())];
-        assert_eq!(argv(&container, &environment), Ok(["serve", "--at", "1.2.3.4"].map(str::to_owned).into()));
+        assert_eq!(
+            argv(&container, &environment),
+            Ok(["serve", "--at", "1.2.3.4"].map(str::to_owned).into())
+        );
     }
 }

@@ -46,14 +46,26 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new(rhythm: Rhythm) -> Self {
-        Self { rhythm, last: None, run: 0 }
+        Self {
+            rhythm,
+            last: None,
+            run: 0,
+        }
     }
 
     /// Takes one answer; returns the verdict once the threshold is reached.
     pub(super) fn count(&mut self, answer: bool) -> Option<bool> {
-        self.run = if self.last == Some(answer) { self.run.saturating_add(1) } else { 1 };
+        self.run = if self.last == Some(answer) {
+            self.run.saturating_add(1)
+        } else {
+            1
+        };
         self.last = Some(answer);
-        let threshold = if answer { self.rhythm.successes } else { self.rhythm.failures };
+        let threshold = if answer {
+            self.rhythm.successes
+        } else {
+            self.rhythm.failures
+        };
         (self.run >= threshold).then_some(answer)
     }
 }
@@ -75,13 +87,23 @@ impl Target {
     /// Why the answer is no.
     pub(super) async fn ask(&self, handler: &Handler) -> Result<(), String> {
         if let Some(http) = &handler.http_get {
-            let address = self.socket(http.host.as_deref(), http.port.resolve("TCP", &self.container.ports))?;
+            let address = self.socket(
+                http.host.as_deref(),
+                http.port.resolve("TCP", &self.container.ports),
+            )?;
             let path = http.path.as_deref().unwrap_or("/");
             return self.http(address, path).await;
         }
         if let Some(tcp) = &handler.tcp_socket {
-            let address = self.socket(tcp.host.as_deref(), tcp.port.resolve("TCP", &self.container.ports))?;
-            return self.connect(address).await.map(drop).map_err(|error| error.to_string());
+            let address = self.socket(
+                tcp.host.as_deref(),
+                tcp.port.resolve("TCP", &self.container.ports),
+            )?;
+            return self
+                .connect(address)
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string());
         }
         if let Some(exec) = &handler.exec {
             return self.execute(&exec.command).await;
@@ -96,7 +118,9 @@ impl Target {
     fn socket(&self, host: Option<&str>, port: Option<u16>) -> Result<SocketAddr, String> {
         let port = port.ok_or("the container has no port of that name")?;
         let address = match host {
-            Some(host) => host.parse().map_err(|_| format!("host {host:?} is no address"))?,
+            Some(host) => host
+                .parse()
+                .map_err(|_| format!("host {host:?} is no address"))?,
             None => self.address,
         };
         Ok(SocketAddr::new(address, port))
@@ -135,12 +159,21 @@ impl Target {
     async fn execute(&self, argv: &[String]) -> Result<(), String> {
         let run = || {
             let mut command = self.entry.command(argv)?;
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            tokio::process::Command::from(command).kill_on_drop(true).spawn()
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            tokio::process::Command::from(command)
+                .kill_on_drop(true)
+                .spawn()
         };
         let mut child = run().map_err(|error| error.to_string())?;
         let status = child.wait().await.map_err(|error| error.to_string())?;
-        if status.success() { Ok(()) } else { Err(status.to_string()) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
     }
 }
 
@@ -161,7 +194,10 @@ mod tests {
         let probe: Probe = objects::read(&json!({"exec": {"command": ["true"]}})).expect("probe");
         let rhythm = Rhythm::of(&probe);
         assert_eq!(rhythm.period, Duration::from_secs(10));
-        assert_eq!((rhythm.timeout, rhythm.initial_delay), (Duration::from_secs(1), Duration::ZERO));
+        assert_eq!(
+            (rhythm.timeout, rhythm.initial_delay),
+            (Duration::from_secs(1), Duration::ZERO)
+        );
         assert_eq!((rhythm.successes, rhythm.failures), (1, 3));
         assert!(probe.handler.exec.is_some());
     }
@@ -171,10 +207,15 @@ mod tests {
         let probe: Probe =
             objects::read(&json!({"successThreshold": 2, "failureThreshold": 3})).expect("probe");
         let mut tally = Tally::new(Rhythm::of(&probe));
-        let answers = [true, true, true, false, false, true, false, false, false, false];
+        let answers = [
+            true, true, true, false, false, true, false, false, false, false,
+        ];
         let verdicts = answers.map(|answer| tally.count(answer));
         let (yes, no) = (Some(true), Some(false));
-        assert_eq!(verdicts, [None, yes, yes, None, None, None, None, None, no, no]);
+        assert_eq!(
+            verdicts,
+            [None, yes, yes, None, None, None, None, None, no, no]
+        );
     }
 
     #[test]

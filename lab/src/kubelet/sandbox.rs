@@ -47,7 +47,11 @@ pub(super) enum SandboxError {
     #[error("CNI configuration {0}: {1}")]
     Configuration(PathBuf, ConfigurationError),
     #[error("CNI {command} by {plugin}: {why}")]
-    Plugin { command: &'static str, plugin: String, why: String },
+    Plugin {
+        command: &'static str,
+        plugin: String,
+        why: String,
+    },
     #[error("the plugins gave the pod no address")]
     NoAddress,
     #[error(transparent)]
@@ -60,17 +64,33 @@ impl Sandbox {
         if pod.spec.host_network {
             let netns = kubelet.places.netns(&kubelet.node.name);
             let addresses = vec![kubelet.node.address.into()];
-            return Ok(Self { netns, addresses, attachment: None });
+            return Ok(Self {
+                netns,
+                addresses,
+                attachment: None,
+            });
         }
         let configuration = load(&kubelet.places.cni_conf(&kubelet.node.name))?;
         // A new name for every attempt, so that what a failed one left behind is never reused.
         let id = format!("{:032x}", fastrand::u128(..));
         let netns = kubelet.places.pod_netns(&id[..12]);
-        let mut attachment = Attachment { id, configuration, result: None };
+        let mut attachment = Attachment {
+            id,
+            configuration,
+            result: None,
+        };
         match attach(kubelet, pod, &netns, &mut attachment).await {
-            Ok(addresses) => Ok(Self { netns, addresses, attachment: Some(attachment) }),
+            Ok(addresses) => Ok(Self {
+                netns,
+                addresses,
+                attachment: Some(attachment),
+            }),
             Err(error) => {
-                let failed = Self { netns, addresses: vec![], attachment: Some(attachment) };
+                let failed = Self {
+                    netns,
+                    addresses: vec![],
+                    attachment: Some(attachment),
+                };
                 if let Err(undo) = failed.remove(kubelet, pod).await {
                     tracing::warn!(pod = pod.metadata.name, error = %undo, "sandbox not undone");
                 }
@@ -84,11 +104,18 @@ impl Sandbox {
     /// # Errors
     /// The first that failed.
     pub(super) async fn remove(self, kubelet: &Kubelet, pod: &Pod) -> Result<(), SandboxError> {
-        let Some(attachment) = self.attachment else { return Ok(()) };
+        let Some(attachment) = self.attachment else {
+            return Ok(());
+        };
         let mut outcome = Ok(());
         for plugin in attachment.configuration.plugins().rev() {
             let previous = attachment.result.as_ref();
-            let call = Call { kubelet, pod, netns: &self.netns, attachment: &attachment };
+            let call = Call {
+                kubelet,
+                pod,
+                netns: &self.netns,
+                attachment: &attachment,
+            };
             outcome = outcome.and(call.run("DEL", plugin, previous).await.map(drop));
         }
         outcome.and(namespaces::remove_netns(&self.netns).map_err(SandboxError::from))
@@ -96,7 +123,9 @@ impl Sandbox {
 }
 
 fn load(dir: &Path) -> Result<Configuration, SandboxError> {
-    let files = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    let files = fs::read_dir(dir)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()?;
     let file = cni::first_configuration(files)
         .ok_or_else(|| SandboxError::NoConfiguration(dir.to_owned()))?;
     Configuration::parse(&fs::read(&file)?)
@@ -113,13 +142,22 @@ async fn attach(
     fabric::ip_batch_in(netns, &["link set lo up".to_owned()])?;
     let mut result = None;
     for plugin in attachment.configuration.plugins() {
-        let call = Call { kubelet, pod, netns, attachment };
+        let call = Call {
+            kubelet,
+            pod,
+            netns,
+            attachment,
+        };
         result = Some(call.run("ADD", plugin, result.as_ref()).await?);
     }
     let result = result.unwrap_or_default();
     let addresses = cni::addresses(&result);
     attachment.result = Some(result);
-    if addresses.is_empty() { Err(SandboxError::NoAddress) } else { Ok(addresses) }
+    if addresses.is_empty() {
+        Err(SandboxError::NoAddress)
+    } else {
+        Ok(addresses)
+    }
 }
 
 /// One invocation of a plugin.
@@ -138,9 +176,16 @@ impl Call<'_> {
         previous: Option<&Value>,
     ) -> Result<Value, SandboxError> {
         let name = plugin["type"].as_str().unwrap_or_default();
-        let failed = |why| SandboxError::Plugin { command, plugin: name.to_owned(), why };
+        let failed = |why| SandboxError::Plugin {
+            command,
+            plugin: name.to_owned(),
+            why,
+        };
         let capabilities = port_mappings(self.pod);
-        let request = self.attachment.configuration.request(plugin, &capabilities, previous);
+        let request = self
+            .attachment
+            .configuration
+            .request(plugin, &capabilities, previous);
         let running = self.execute(command, name, &request);
         let output = tokio::time::timeout(PLUGIN_TIMEOUT, running)
             .await
@@ -175,13 +220,20 @@ impl Call<'_> {
             uid: &meta.uid,
         };
         let mut process = std::process::Command::new(program);
-        process.envs(parameters.environment()).env("PATH", kubelet.settings.path());
-        process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        process
+            .envs(parameters.environment())
+            .env("PATH", kubelet.settings.path());
+        process
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         Placement::default()
             .netns(&kubelet.places.netns(&kubelet.node.name))?
             .cgroup(&kubelet.places.system_cgroup(&kubelet.node.name))?
             .apply(&mut process);
-        let mut child = tokio::process::Command::from(process).kill_on_drop(true).spawn()?;
+        let mut child = tokio::process::Command::from(process)
+            .kill_on_drop(true)
+            .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(request.to_string().as_bytes()).await?;
         }
@@ -194,11 +246,16 @@ impl Call<'_> {
         if said.is_empty() {
             return;
         }
-        let path = self.kubelet.places.logs().join(format!("cni-{}.log", self.kubelet.node.name));
+        let path = self
+            .kubelet
+            .places
+            .logs()
+            .join(format!("cni-{}.log", self.kubelet.node.name));
         let log = OpenOptions::new().create(true).append(true).open(path);
         let pod = &self.pod.metadata.name;
         let text = String::from_utf8_lossy(said);
-        if let Err(error) = log.and_then(|mut log| writeln!(log, "{command} {name} {pod}: {text}")) {
+        if let Err(error) = log.and_then(|mut log| writeln!(log, "{command} {name} {pod}: {text}"))
+        {
             tracing::warn!(%error, "the CNI log cannot be written");
         }
     }
@@ -206,17 +263,22 @@ impl Call<'_> {
 
 /// Looks the plugin up in CNI_PATH, as the runtime must.
 fn find(name: &str, path: &std::ffi::OsStr) -> io::Result<PathBuf> {
-    std::env::split_paths(path).map(|dir| dir.join(name)).find(|file| file.is_file()).ok_or_else(
-        || {
+    std::env::split_paths(path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+        .ok_or_else(|| {
             let text = format!("plugin {name} not found in {}", path.display());
             io::Error::new(io::ErrorKind::NotFound, text)
-        },
-    )
+        })
 }
 
 /// The `portMappings` capability: the container ports with a hostPort.
 fn port_mappings(pod: &Pod) -> Map<String, Value> {
-    let ports = pod.spec.containers.iter().flat_map(|container| &container.ports);
+    let ports = pod
+        .spec
+        .containers
+        .iter()
+        .flat_map(|container| &container.ports);
     let mappings: Vec<_> = ports
         .filter_map(|port| {
             let mut mapping = json!({

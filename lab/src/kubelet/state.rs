@@ -17,8 +17,13 @@ pub(super) struct ContainerState {
 /// Where a container stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Phase {
-    Waiting { reason: &'static str, message: String },
-    Running { since: String },
+    Waiting {
+        reason: &'static str,
+        message: String,
+    },
+    Running {
+        since: String,
+    },
     Terminated(Ended),
 }
 
@@ -36,8 +41,17 @@ pub(super) struct Ended {
 impl ContainerState {
     /// Before its first run.
     pub(super) fn creating() -> Self {
-        let phase = Phase::Waiting { reason: "ContainerCreating", message: String::new() };
-        Self { phase, last: None, restarts: 0, ready: false, started: false }
+        let phase = Phase::Waiting {
+            reason: "ContainerCreating",
+            message: String::new(),
+        };
+        Self {
+            phase,
+            last: None,
+            restarts: 0,
+            ready: false,
+            started: false,
+        }
     }
 
     pub(super) fn running(&mut self, since: String, started: bool, ready: bool) {

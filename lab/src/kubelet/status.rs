@@ -34,7 +34,11 @@ pub(super) fn status(pod: &Pod, observed: &Observed<'_>, previous: &Value) -> Va
     let unready = format!("containers with unready status: [{}]", not_ready.join(" "));
     let network = !observed.pod_ips.is_empty();
     let conditions = [
-        ("PodReadyToStartContainers", network, observed.network_problem.unwrap_or_default()),
+        (
+            "PodReadyToStartContainers",
+            network,
+            observed.network_problem.unwrap_or_default(),
+        ),
         ("Initialized", true, ""),
         ("Ready", ready, unready.as_str()),
         ("ContainersReady", ready, unready.as_str()),
@@ -54,7 +58,11 @@ pub(super) fn status(pod: &Pod, observed: &Observed<'_>, previous: &Value) -> Va
     });
     if let Some(first) = observed.pod_ips.first() {
         status["podIP"] = json!(first);
-        status["podIPs"] = observed.pod_ips.iter().map(|ip| json!({"ip": ip})).collect();
+        status["podIPs"] = observed
+            .pod_ips
+            .iter()
+            .map(|ip| json!({"ip": ip}))
+            .collect();
     }
     status
 }
@@ -70,8 +78,11 @@ fn condition(kind: &str, holds: bool, why: &str, previous: &Value, now: &str) ->
         "lastTransitionTime": unchanged.unwrap_or(now),
     });
     if !holds {
-        let reason =
-            if kind.ends_with("Ready") { "ContainersNotReady" } else { "FailedCreatePodSandBox" };
+        let reason = if kind.ends_with("Ready") {
+            "ContainersNotReady"
+        } else {
+            "FailedCreatePodSandBox"
+        };
         condition["reason"] = json!(reason);
         condition["message"] = json!(why);
     }
@@ -114,7 +125,10 @@ fn container_status(
         Phase::Running { since } => json!({"running": {"startedAt": since}}),
         Phase::Terminated(ended) => json!({"terminated": terminated(ended)}),
     };
-    let last = state.last.as_ref().map_or(json!({}), |ended| json!({"terminated": terminated(ended)}));
+    let last = state
+        .last
+        .as_ref()
+        .map_or(json!({}), |ended| json!({"terminated": terminated(ended)}));
     json!({
         "name": container.name,
         "image": container.image,
@@ -128,7 +142,11 @@ fn container_status(
 }
 
 fn terminated(ended: &Ended) -> Value {
-    let reason = if ended.exit_code == 0 { "Completed" } else { "Error" };
+    let reason = if ended.exit_code == 0 {
+        "Completed"
+    } else {
+        "Error"
+    };
     let mut state = json!({
         "exitCode": ended.exit_code, "reason": reason, "message": ended.message,
         "startedAt": ended.started_at, "finishedAt": ended.finished_at,
@@ -172,7 +190,13 @@ mod tests {
         failed.terminated(ended(1));
         let mut again = failed.clone();
         again.waiting("CrashLoopBackOff", String::new());
-        [("creating", creating), ("running", running), ("done", done), ("failed", failed), ("again", again)]
+        [
+            ("creating", creating),
+            ("running", running),
+            ("done", done),
+            ("failed", failed),
+            ("again", again),
+        ]
     }
 
     #[test]
@@ -185,7 +209,11 @@ mod tests {
         };
         for policy in ["Always", "OnFailure", "Never"] {
             for (name, state) in states() {
-                assert_eq!(phase(policy, &[state]), expected(policy, name), "{policy} {name}");
+                assert_eq!(
+                    phase(policy, &[state]),
+                    expected(policy, name),
+                    "{policy} {name}"
+                );
             }
         }
     }
@@ -205,10 +233,16 @@ mod tests {
         let first = status(&pod("Always"), &observed, &Value::Null);
         let get = |status: &Value, kind: &str| {
             let conditions = status["conditions"].as_array().expect("conditions").clone();
-            conditions.into_iter().find(|c| c["type"] == kind).expect("the condition")
+            conditions
+                .into_iter()
+                .find(|c| c["type"] == kind)
+                .expect("the condition")
         };
         assert_eq!(first["phase"], "Pending");
-        assert_eq!(get(&first, "PodReadyToStartContainers")["message"], "no CNI configuration");
+        assert_eq!(
+            get(&first, "PodReadyToStartContainers")["message"],
+            "no CNI configuration"
+        );
         assert_eq!(
             first["containerStatuses"][0]["state"]["waiting"]["message"],
             "no CNI configuration"

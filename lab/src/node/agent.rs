@@ -62,11 +62,19 @@ pub(crate) async fn supervise(places: Places, settings: Settings, node: Node) {
 }
 
 fn start(places: &Places, settings: &Settings, node: &Node) -> io::Result<Child> {
-    let log = OpenOptions::new().create(true).append(true).open(places.agent_log(&node.name))?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(places.agent_log(&node.name))?;
     let mut command = std::process::Command::new(settings.bin_dir.join(BINARY));
     command.arg("run").args(arguments(places, settings, node));
-    command.env("NODE_NAME", &node.name).env("PATH", settings.path());
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command
+        .env("NODE_NAME", &node.name)
+        .env("PATH", settings.path());
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
     Placement::default()
         .netns(&places.netns(&node.name))?
         .cgroup(&places.system_cgroup(&node.name))?

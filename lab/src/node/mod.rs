@@ -49,7 +49,10 @@ impl Node {
 
     /// Its end of the fabric.
     pub(crate) fn member(&self) -> Member {
-        Member { name: self.name.clone(), address: self.address }
+        Member {
+            name: self.name.clone(),
+            address: self.address,
+        }
     }
 
     /// The API server as this node's processes reach it: never by a cluster IP.

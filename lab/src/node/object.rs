@@ -67,7 +67,9 @@ fn architecture() -> &'static str {
 
 fn kernel_version() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
-    release.map(|text| text.trim().to_owned()).unwrap_or_default()
+    release
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -79,9 +81,19 @@ mod tests {
         let node = &Node::numbered(1, &["z1".to_owned()])[0];
         let object = registration(node);
         assert_eq!(object["spec"]["podCIDRs"][0], "10.244.1.0/24");
-        assert_eq!(object["metadata"]["labels"]["topology.kubernetes.io/zone"], "z1");
-        assert_eq!(object["metadata"]["labels"]["kubernetes.io/hostname"], "node1");
-        let status = status(node, &Err("no CNI configuration".into()), "2026-01-01T00:00:00Z");
+        assert_eq!(
+            object["metadata"]["labels"]["topology.kubernetes.io/zone"],
+            "z1"
+        );
+        assert_eq!(
+            object["metadata"]["labels"]["kubernetes.io/hostname"],
+            "node1"
+        );
+        let status = status(
+            node,
+            &Err("no CNI configuration".into()),
+            "2026-01-01T00:00:00Z",
+        );
         assert_eq!(status["addresses"][0]["address"], "172.30.0.11");
         assert_eq!(status["conditions"][0]["status"], "False");
         assert_eq!(status["conditions"][0]["message"], "no CNI configuration");

@@ -24,7 +24,9 @@ pub(super) fn listen(
 ) -> Result<SocketAddr, LabError> {
     let loopback = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let loopback = loopback.map_err(LabError::doing(format!("listening on 127.0.0.1:{port}")))?;
-    let address = loopback.local_addr().map_err(LabError::doing("listening"))?;
+    let address = loopback
+        .local_addr()
+        .map_err(LabError::doing("listening"))?;
     serve(store, loopback, running)?;
     for node in nodes {
         let bind = || TcpListener::bind((node.address, API_PORT));

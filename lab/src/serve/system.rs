@@ -61,11 +61,14 @@ pub(super) async fn nodes_ready(
 ) -> Result<(), LabError> {
     let unready = || {
         let nodes = store.list(Kind::Node, None).items;
-        nodes.iter().find(|node| !has_condition(node, "Ready")).map(|node| {
-            let name = object::name(node).to_owned();
-            let log = places.agent_log(&name);
-            (format!("node {name} did not become Ready"), log)
-        })
+        nodes
+            .iter()
+            .find(|node| !has_condition(node, "Ready"))
+            .map(|node| {
+                let name = object::name(node).to_owned();
+                let log = places.agent_log(&name);
+                (format!("node {name} did not become Ready"), log)
+            })
     };
     wait(store, Kind::Node, within, unready).await
 }
@@ -79,7 +82,12 @@ pub(super) async fn dns_available(
     let unavailable = || {
         let dns = store.get(Kind::Deployment, "kube-system", "flatnet-dns");
         let available = dns.is_some_and(|dns| has_condition(&dns, "Available"));
-        (!available).then(|| ("the cluster DNS did not become ready".to_owned(), places.logs()))
+        (!available).then(|| {
+            (
+                "the cluster DNS did not become ready".to_owned(),
+                places.logs(),
+            )
+        })
     };
     wait(store, Kind::Deployment, within, unavailable).await
 }
@@ -109,9 +117,11 @@ async fn wait(
         Ok(outcome) => outcome,
         Err(_elapsed) => match wrong() {
             None => Ok(()),
-            Some((what, log)) => {
-                Err(LabError::NotInTime { what, seconds: within.as_secs(), log })
-            }
+            Some((what, log)) => Err(LabError::NotInTime {
+                what,
+                seconds: within.as_secs(),
+                log,
+            }),
         },
     }
 }
