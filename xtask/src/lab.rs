@@ -17,7 +17,15 @@ use crate::{build, process};
 const PROGRAMS: &str = "FLATNET_PROGRAMS";
 const BIN_DIR: &str = "FLATNET_BIN_DIR";
 /// Subcommands that talk to a lab that is already there: nothing is built for them.
-const TALK: &[&str] = &["exec", "node", "client", "down", "help"];
+const TALK: &[&str] = &[
+    "exec",
+    "node",
+    "client",
+    "down",
+    "kubeconfig",
+    "list",
+    "help",
+];
 
 /// Arguments of `cargo xtask lab`.
 #[derive(Args, Debug)]
@@ -51,11 +59,9 @@ pub(crate) fn run(workspace: &Workspace, args: &LabArgs) -> anyhow::Result<ExitC
     let status = command
         .status()
         .with_context(|| format!("cannot start {}", binary.display()))?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    // `exec` and its like end as the command in the lab did; killed by a signal is a failure.
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Setup check and build: all that a lab stands on.

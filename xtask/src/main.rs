@@ -4,6 +4,7 @@
 //! links none of the product's crates, so that it compiles in seconds and works in a tree that
 //! does not. Each command states what it needs before it starts.
 
+mod bench;
 mod build;
 mod lab;
 mod lint;
@@ -39,6 +40,8 @@ enum Command {
     Test(test::TestArgs),
     /// Check formatting, clippy (both halves) and the house rules.
     Lint(lint::LintArgs),
+    /// Measure flatnet and its peers in turn.
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -60,5 +63,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Lab(args) => lab::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
         Command::Lint(args) => lint::run(&workspace, &args),
+        Command::Bench(args) => bench::run(&workspace, &args),
     }
 }

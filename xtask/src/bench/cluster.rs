@@ -1,0 +1,115 @@
+//! A lab of its own for a bench: up, a manifest applied and ready, commands in its pods, and down
+//! again whatever happens.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+
+use crate::lab;
+use crate::process::{self, Step, capture};
+use crate::workspace::Workspace;
+
+/// The lab's name: it lives beside whatever lab the developer has up.
+const NAME: &str = "bench";
+/// How long kubectl waits for all pods of a manifest.
+const READY_TIMEOUT: &str = "--timeout=120s";
+
+/// A running lab; taken down when dropped.
+pub(super) struct Cluster {
+    binary: PathBuf,
+    environment: [(&'static str, PathBuf); 2],
+    kubeconfig: String,
+}
+
+impl Cluster {
+    /// Starts the lab.
+    ///
+    /// # Errors
+    /// When it does not come up; what is left of it is taken down.
+    pub(super) fn up(workspace: &Workspace) -> anyhow::Result<Self> {
+        let step = Step::start("starting a lab for the bench");
+        let mut cluster = Self {
+            binary: workspace.binaries(false).join("flatnet-lab"),
+            environment: lab::environment(workspace),
+            kubeconfig: String::new(),
+        };
+        // The name is ours alone: what is there is what an interrupted bench left.
+        capture(&mut cluster.lab("down")?)?;
+        process::run(cluster.lab("up")?.stdout(Stdio::null()))?;
+        cluster.kubeconfig = capture(&mut cluster.lab("kubeconfig")?)?.trim().to_owned();
+        step.done();
+        Ok(cluster)
+    }
+
+    /// Applies a manifest and waits until every pod in it is ready.
+    ///
+    /// # Errors
+    /// When kubectl fails or the pods do not get ready.
+    pub(super) fn apply(&self, manifest: &str) -> anyhow::Result<()> {
+        let step = Step::start("applying the bench's manifest, waiting for its pods");
+        let mut kubectl = self.kubectl();
+        kubectl
+            .args(["apply", "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
+        let mut child = kubectl.spawn().context("cannot start kubectl")?;
+        child
+            .stdin
+            .take()
+            .context("kubectl has no stdin")?
+            .write_all(manifest.as_bytes())
+            .context("cannot hand the manifest to kubectl")?;
+        let status = child.wait().context("cannot wait for kubectl")?;
+        ensure!(status.success(), "kubectl apply ended with {status}");
+        capture(self.kubectl().args([
+            "wait",
+            "pod",
+            "--all",
+            "--for=condition=Ready",
+            READY_TIMEOUT,
+        ]))?;
+        step.done();
+        Ok(())
+    }
+
+    /// One field of an object, as a JSONPath.
+    ///
+    /// # Errors
+    /// When kubectl fails or the field is empty.
+    pub(super) fn field(&self, object: &str, path: &str) -> anyhow::Result<String> {
+        let output = format!("jsonpath={{{path}}}");
+        let text = capture(self.kubectl().args(["get", object, "-o", &output]))?;
+        ensure!(!text.is_empty(), "{object} has no {path}");
+        Ok(text)
+    }
+
+    /// Runs a command in a pod and returns its stdout.
+    ///
+    /// # Errors
+    /// When it fails; with what it wrote on stderr.
+    pub(super) fn exec(&self, pod: &str, words: &[&str]) -> anyhow::Result<String> {
+        capture(self.lab("exec")?.args([pod, "--"]).args(words))
+    }
+
+    fn lab(&self, verb: &str) -> anyhow::Result<Command> {
+        let mut command = lab::as_root(&self.binary, &self.environment)?;
+        command.args([verb, "--name", NAME]);
+        Ok(command)
+    }
+
+    fn kubectl(&self) -> Command {
+        let mut command = Command::new("kubectl");
+        command.arg("--kubeconfig").arg(&self.kubeconfig);
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = self.lab("down").and_then(|mut down| capture(&mut down)) {
+            eprintln!("the bench's lab was not taken down: {error:#}");
+        }
+    }
+}

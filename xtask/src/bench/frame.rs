@@ -1,0 +1,255 @@
+//! The frame of every bench: ours and each peer measured in turn, round after round, and the
+//! median of each taken.
+//!
+//! A machine warms up, throttles and has neighbours. Measured one after the other, two contenders
+//! see two different machines; measured in turn they see the same one, and the ratio of their
+//! medians says something about them. Pure: what a contender measures is a closure, so the
+//! frame is tested with a made-up clock.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, ensure};
+use serde::Serialize;
+
+/// Which way is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Better {
+    /// Less is better: a latency.
+    Lower,
+    /// More is better: a rate.
+    Higher,
+}
+
+/// One thing a measurement yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Metric {
+    pub(super) name: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) better: Better,
+}
+
+/// Measures once: one value for each metric of the case, in their order.
+pub(super) type Measure<'a> = Box<dyn FnMut() -> anyhow::Result<Vec<f64>> + 'a>;
+
+/// One situation in which flatnet is compared with its peers.
+pub(super) struct Case<'a> {
+    pub(super) name: String,
+    pub(super) metrics: &'static [Metric],
+    pub(super) ours: Measure<'a>,
+    /// Each with its name.
+    pub(super) peers: Vec<(String, Measure<'a>)>,
+}
+
+/// One line of the result: the medians of one metric in one case.
+///
+/// The field names are the format of `--json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Row {
+    pub(super) bench: String,
+    pub(super) case: String,
+    pub(super) metric: String,
+    pub(super) unit: String,
+    pub(super) better: Better,
+    pub(super) ours: f64,
+    pub(super) peers: BTreeMap<String, f64>,
+    /// How many measurements each median is taken over.
+    pub(super) runs: usize,
+}
+
+/// Measures a case: a round to warm up, whose values are thrown away, then `rounds` that count.
+/// In every round each contender is measured once, ours first.
+///
+/// # Errors
+/// When a measurement fails or yields another number of values than the case has metrics.
+pub(super) fn measure(bench: &str, mut case: Case<'_>, rounds: usize) -> anyhow::Result<Vec<Row>> {
+    ensure!(rounds > 0, "a median needs at least one round");
+    let mut ours = Vec::new();
+    let mut peers = vec![Vec::new(); case.peers.len()];
+    for round in 0..=rounds {
+        let count = round > 0;
+        let values = once(&case.name, "ours", case.metrics, &mut case.ours)?;
+        ours.extend(count.then_some(values));
+        for ((name, measure), samples) in case.peers.iter_mut().zip(&mut peers) {
+            let values = once(&case.name, name, case.metrics, measure)?;
+            samples.extend(count.then_some(values));
+        }
+    }
+    let row = |(index, metric): (usize, &Metric)| Row {
+        bench: bench.to_owned(),
+        case: case.name.clone(),
+        metric: metric.name.to_owned(),
+        unit: metric.unit.to_owned(),
+        better: metric.better,
+        ours: median(&ours, index),
+        peers: case
+            .peers
+            .iter()
+            .zip(&peers)
+            .map(|((name, _), samples)| (name.clone(), median(samples, index)))
+            .collect(),
+        runs: rounds,
+    };
+    Ok(case.metrics.iter().enumerate().map(row).collect())
+}
+
+fn once(
+    case: &str,
+    contender: &str,
+    metrics: &[Metric],
+    measure: &mut Measure<'_>,
+) -> anyhow::Result<Vec<f64>> {
+    let values = measure().with_context(|| format!("{case}: cannot measure {contender}"))?;
+    ensure!(
+        values.len() == metrics.len(),
+        "{case}: {contender} yields {} values for {} metrics",
+        values.len(),
+        metrics.len()
+    );
+    Ok(values)
+}
+
+/// The median of metric number `index` over all samples; of an even number, the mean of the two
+/// in the middle.
+fn median(samples: &[Vec<f64>], index: usize) -> f64 {
+    let mut values: Vec<f64> = samples.iter().map(|sample| sample[index]).collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        f64::midpoint(values[middle - 1], values[middle])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    const METRICS: &[Metric] = &[
+        Metric {
+            name: "rate",
+            unit: "1/s",
+            better: Better::Higher,
+        },
+        Metric {
+            name: "p50",
+            unit: "us",
+            better: Better::Lower,
+        },
+    ];
+
+    fn case<'a>(ours: Measure<'a>, peers: Vec<(&str, Measure<'a>)>) -> Case<'a> {
+        let peers = peers
+            .into_iter()
+            .map(|(name, measure)| (name.to_owned(), measure))
+            .collect();
+        Case {
+            name: "same-node".to_owned(),
+            metrics: METRICS,
+            ours,
+            peers,
+        }
+    }
+
+    #[test]
+    fn contenders_take_turns() {
+        let order = RefCell::new(String::new());
+        let note = |name: char| -> Measure<'_> {
+            let order = &order;
+            Box::new(move || {
+                order.borrow_mut().push(name);
+                Ok(vec![1.0, 1.0])
+            })
+        };
+        let rows = measure(
+            "b",
+            case(note('A'), vec![("b", note('B')), ("c", note('C'))]),
+            3,
+        )
+        .expect("nothing fails");
+        assert_eq!(
+            *order.borrow(),
+            "ABCABCABCABC",
+            "one round to warm up, three that count"
+        );
+        assert!(rows.iter().all(|row| row.runs == 3));
+    }
+
+    #[test]
+    fn drift_of_the_machine_cancels_out() {
+        // A clock that makes everything 10 % slower with each measurement, whoever it is.
+        let now = Cell::new(0.0);
+        let contender = |cost: f64| -> Measure<'_> {
+            let now = &now;
+            Box::new(move || {
+                now.set(now.get() + 1.0);
+                let slowed = cost * (1.0 + 0.1 * now.get());
+                Ok(vec![1.0 / slowed, slowed])
+            })
+        };
+        let rows = measure(
+            "b",
+            case(contender(100.0), vec![("direct", contender(100.0))]),
+            21,
+        )
+        .expect("ok");
+        let ratio = rows[1].ours / rows[1].peers["direct"];
+        assert!((0.95..1.0).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn the_warm_up_does_not_count_and_medians_ignore_outliers() {
+        let values = RefCell::new(vec![1000.0, 1.0, 900.0, 3.0, 2.0, 4.0].into_iter());
+        let ours: Measure<'_> = Box::new(|| {
+            values
+                .borrow_mut()
+                .next()
+                .map(|v| vec![v, v])
+                .context("used up")
+        });
+        let rows = measure("b", case(ours, vec![]), 5).expect("six values");
+        assert_eq!(rows[0].ours.to_bits(), 3.0_f64.to_bits());
+    }
+
+    #[test]
+    fn an_even_number_of_rounds_has_a_median_too() {
+        let samples = vec![vec![4.0], vec![1.0], vec![2.0], vec![100.0]];
+        assert_eq!(median(&samples, 0).to_bits(), 3.0_f64.to_bits());
+    }
+
+    #[test]
+    fn a_failing_measurement_names_case_and_contender() {
+        let fails: Measure<'_> = Box::new(|| anyhow::bail!("refused"));
+        let fine: Measure<'_> = Box::new(|| Ok(vec![1.0, 1.0]));
+        let error = measure("b", case(fine, vec![("direct", fails)]), 1).expect_err("it failed");
+        assert_eq!(
+            format!("{error:#}"),
+            "same-node: cannot measure direct: refused"
+        );
+        let short: Measure<'_> = Box::new(|| Ok(vec![1.0]));
+        assert!(measure("b", case(short, vec![]), 1).is_err());
+        let fine: Measure<'_> = Box::new(|| Ok(vec![1.0, 1.0]));
+        assert!(measure("b", case(fine, vec![]), 0).is_err());
+    }
+
+    #[test]
+    fn the_json_of_a_row_is_exactly_the_agreed_one() {
+        let row = Row {
+            bench: "connect".to_owned(),
+            case: "same-node".to_owned(),
+            metric: "p50".to_owned(),
+            unit: "us".to_owned(),
+            better: Better::Lower,
+            ours: 42.5,
+            peers: BTreeMap::from([("direct".to_owned(), 40.0)]),
+            runs: 5,
+        };
+        assert_eq!(
+            serde_json::to_string(&row).expect("a row is JSON"),
+            r#"{"bench":"connect","case":"same-node","metric":"p50","unit":"us","better":"lower","ours":42.5,"peers":{"direct":40.0},"runs":5}"#
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! `cargo xtask bench NAME`: flatnet against its peers, each in turn within one run.
+//!
+//! [`frame`] alternates and takes medians, [`table`] shows them; a bench itself is only a list of
+//! cases (see [`connect`]).
+
+mod cluster;
+mod connect;
+mod frame;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use self::frame::Row;
+use crate::lab;
+use crate::workspace::Workspace;
+
+/// Arguments of `cargo xtask bench`.
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// Which bench.
+    #[arg(required_unless_present = "list")]
+    name: Option<String>,
+    /// Also write the rows to this file, as a JSON array.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// How often each contender is measured (once more to warm up).
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Print the name of every bench and run none.
+    #[arg(long)]
+    list: bool,
+}
+
+/// A bench: its name, what it measures, and how.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Workspace, usize) -> anyhow::Result<Vec<Row>>,
+}
+
+const BENCHES: &[Bench] = &[Bench {
+    name: connect::NAME,
+    about: "connect, one byte, close: through the cluster IP against the endpoint's own address",
+    run: connect::run,
+}];
+
+/// Runs one bench; the table goes to stdout.
+///
+/// # Errors
+/// When there is no bench of that name, or it cannot be run to its end.
+pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<ExitCode> {
+    let BenchArgs {
+        name,
+        json,
+        rounds,
+        list,
+    } = args;
+    if *list {
+        for Bench { name, about, .. } in BENCHES {
+            println!("{name}: {about}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let name = name.as_deref().unwrap_or_default();
+    let Some(bench) = BENCHES.iter().find(|bench| bench.name == name) else {
+        let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
+        bail!("there is no bench {name:?}; there is {}", names.join(", "));
+    };
+    lab::prepare(workspace)?;
+    let rows = (bench.run)(workspace, usize::from(*rounds))?;
+    print!("{}", table::render(&rows));
+    if let Some(file) = json {
+        let text = serde_json::to_string_pretty(&rows).context("rows are no JSON")?;
+        std::fs::write(file, text + "\n")
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
