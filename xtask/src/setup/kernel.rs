@@ -8,7 +8,7 @@ use std::process::Command;
 use super::bpf;
 use super::need::{Need, Remedy, Scope, State};
 use super::toolchain::major_minor;
-use crate::process::capture;
+use crate::process::{capture, find_program};
 
 /// The oldest kernel flatnet is meant for; what it lacks (tcx) is asked for on its own below.
 const OLDEST: (u32, u32) = (6, 1);
@@ -124,6 +124,9 @@ fn cgroup2_mount(mounts: &str) -> Option<PathBuf> {
 
 /// Creates a device of this kind in a network namespace that ends with the command.
 fn device(kind: &str, option: &str) -> State {
+    if find_program("ip").is_none() {
+        return State::Unknown("asked with `ip`, which is missing".to_owned());
+    }
     let mut command = Command::new("unshare");
     command.args(["--net", "ip", "link", "add", "probe", "type", kind]);
     match capture(&mut command) {

@@ -19,13 +19,7 @@ const TOOLS: &[Tool] = &[
     Tool {
         program: "ip",
         package: "iproute2",
-        used_for: "shows links, addresses and routes",
-        scope: Scope::Lab,
-    },
-    Tool {
-        program: "nsenter",
-        package: "util-linux",
-        used_for: "runs a tool in a pod's or a node's network namespace",
+        used_for: "makes the lab's fabric, shows links and routes",
         scope: Scope::Lab,
     },
     Tool {
@@ -50,6 +44,18 @@ const TOOLS: &[Tool] = &[
         program: "host-local",
         package: "containernetworking-plugins",
         used_for: "the reference for the layout of IPAM's files",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "perl",
+        package: "perl-base",
+        used_for: "a client of another language than ours, for the socket path",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "diff",
+        package: "diffutils",
+        used_for: "kubectl diff starts it",
         scope: Scope::Test,
     },
 ];

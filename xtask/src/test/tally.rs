@@ -39,8 +39,9 @@ impl fmt::Display for Tally {
     }
 }
 
-/// What a test that cannot run here prints before it returns (and panics instead in CI).
-const SKIPPED: &str = "skipped: ";
+/// How the line begins that a test prints when it cannot run here, in any case of letters.
+/// (In CI it panics instead.)
+const SKIPPED: &str = "skip";
 /// The headings of libtest's sections under `--show-output`.
 const SUCCESSES: &str = "successes:";
 const FAILURES: &str = "failures:";
@@ -82,7 +83,7 @@ impl Reader {
     fn success_output(&mut self, line: &str) {
         if line.starts_with("---- ") && line.ends_with(" ----") {
             self.counted = false;
-        } else if line.starts_with(SKIPPED) && !self.counted {
+        } else if says_skipped(line) && !self.counted {
             self.counted = true;
             self.skipped += 1;
             eprintln!("    {line}");
@@ -100,6 +101,11 @@ impl Reader {
     pub(super) fn finish(self) -> Tally {
         self.tally
     }
+}
+
+fn says_skipped(line: &str) -> bool {
+    line.get(..SKIPPED.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(SKIPPED))
 }
 
 /// The number in front of `what` in `ok. 3 passed; 1 failed; …`.
@@ -157,7 +163,7 @@ mod tests {
     #[test]
     fn a_test_that_skipped_itself_did_not_pass() {
         let output = "test a ... ok\ntest b ... ok\n\nsuccesses:\n\n---- a stdout ----\n\
-                      skipped: no root\nskipped: no root\n\n---- b stdout ----\nnoise\n\n\
+                      skipped: no root\nSKIP a: no root\n\n---- b stdout ----\nnoise\n\n\
                       successes:\n    a\n    b\n\ntest result: ok. 2 passed; 0 failed; 0 ignored\n";
         let (tally, shown) = read(output);
         assert_eq!(tally, super::tests::tally(1, 0, 1));
