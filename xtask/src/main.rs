@@ -4,14 +4,14 @@
 //! links none of the product's crates, so that it compiles in seconds and works in a tree that
 //! does not. Each command states what it needs before it starts.
 
-mod bench;
+mod process;
+mod workspace;
+mod setup;
 mod build;
 mod lab;
-mod lint;
-mod process;
-mod setup;
 mod test;
-mod workspace;
+mod lint;
+mod bench;
 
 use std::process::ExitCode;
 

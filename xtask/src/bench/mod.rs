@@ -3,9 +3,9 @@
 //! [`frame`] alternates and takes medians, [`table`] shows them; a bench itself is only a list of
 //! cases (see [`connect`]).
 
+mod frame;
 mod cluster;
 mod connect;
-mod frame;
 mod table;
 
 use std::path::PathBuf;

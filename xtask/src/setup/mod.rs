@@ -5,12 +5,12 @@
 //! [`Need`]s, [`remedy::commands`] turns the missing ones into command lines (pure), and this
 //! file runs them. Nothing is installed that a table here does not name.
 
-mod bpf;
-mod kernel;
 mod need;
-mod remedy;
 mod toolchain;
 mod tools;
+mod kernel;
+mod bpf;
+mod remedy;
 
 use std::process::ExitCode;
 

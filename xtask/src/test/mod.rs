@@ -4,8 +4,8 @@
 //! full name (`crate::module::test`) to list and filter by, a suite that hangs is stopped and
 //! named, and the sums are right also when a program dies without a result.
 
-mod run;
 mod suite;
+mod run;
 mod tally;
 
 use std::process::ExitCode;
