@@ -34,6 +34,9 @@ mod write;
 mod respond;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
 use crate::store::Store;
 use axum::extract::Extension;
 use axum::serve::ListenerExt;
