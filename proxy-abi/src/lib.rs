@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod flow;
 pub mod frontend;
 pub mod ownership;
+pub mod pod;
 pub mod socket;
 
 pub use address::{Ip, Port};
@@ -20,6 +21,7 @@ pub use counter::Counter;
 pub use endpoint::Endpoint;
 pub use flow::{Flow, FlowKey, Part};
 pub use frontend::{Frontend, FrontendKey};
+pub use pod::Pod;
 pub use socket::SocketPeer;
 
 /// IP protocol numbers of the transport protocols a Service can name (IANA protocol numbers).

@@ -23,6 +23,8 @@ pub mod map {
     pub const FLOWS: &str = "flows";
     /// Socket cookie (u64) -> [`crate::SocketPeer`].
     pub const SOCKET_PEERS: &str = "socket_peers";
+    /// [`crate::Ip`] -> [`crate::Pod`].
+    pub const PODS: &str = "pods";
     /// [`crate::Counter`] -> u64 on each CPU.
     pub const COUNTERS: &str = "counters";
 }
@@ -55,6 +57,15 @@ pub const ROUTE_PROTOCOL: u8 = 170;
 /// The pod's next hop: link-local, on no interface; the pod holds a permanent neighbour entry
 /// for it, so nobody is ever asked for it.
 pub const POD_NEXT_HOP_V4: [u8; 4] = [169, 254, 1, 1];
+
+/// The pod's IPv6 next hop, likewise: `fe80::1`.
+pub const POD_NEXT_HOP_V6: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// Handle and priority of the direct-action filter with which a program is attached to an
+/// interface's clsact qdisc (`tc filter show dev DEV ingress`): ours is the filter at these.
+pub const FILTER_HANDLE: u32 = 1;
+/// See [`FILTER_HANDLE`]. Low, so that it comes before what others add.
+pub const FILTER_PRIORITY: u16 = 1;
 
 /// The CNI configuration file that the agent writes when the node works.
 pub const CNI_CONFIG_FILE: &str = "10-flatnet.conflist";
