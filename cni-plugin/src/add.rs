@@ -1,7 +1,6 @@
 //! ADD: carries a plan out. Everything that can be refused is refused before anything is made;
 //! whatever was made is taken back when a later step fails.
 
-use aya::programs::SchedClassifier;
 use nix::errno::Errno;
 use proxy_abi::ownership::program::FROM_POD;
 
@@ -11,7 +10,7 @@ use crate::message;
 use crate::namespace::PodNamespace;
 use crate::netlink::Netlink;
 use crate::plan::Plan;
-use crate::program;
+use crate::program::{Attach, Program};
 use crate::reply::{AddResult, Reply};
 use crate::request::Add;
 use crate::sysctl;
@@ -33,7 +32,7 @@ pub(crate) fn add(request: &Add) -> Result<Reply, Error> {
         undo.note(Done::Lease(request.places.leases.clone(), address));
         addresses.push(address);
     }
-    let plan = Plan::new(request, &addresses);
+    let plan = Plan::new(request, &addresses, sysctl::has_ipv6());
     node.apply(&plan, &mut undo)?;
     undo.clear();
     Ok(Reply::Attached(Box::new(AddResult::new(request, &plan))))
@@ -42,7 +41,7 @@ pub(crate) fn add(request: &Add) -> Result<Reply, Error> {
 /// What an ADD works with, opened before it changes anything.
 struct Node {
     namespace: PodNamespace,
-    program: SchedClassifier,
+    program: Program,
     in_pod: Netlink,
     on_node: Netlink,
 }
@@ -51,50 +50,54 @@ impl Node {
     fn open(request: &Add) -> Result<Self, Error> {
         let namespace = PodNamespace::open(&request.netns)?;
         Ok(Self {
-            program: program::open(&request.places.program_pin(FROM_POD))?,
+            program: Program::open(&request.places.program_pin(FROM_POD))?,
             in_pod: namespace.netlink()?,
             on_node: Netlink::open()?,
             namespace,
         })
     }
 
-    /// The order matters: the program stands on the host end before the pod's end is up, so that
-    /// no packet of the pod passes without it; and the host end is up, with route and neighbour,
-    /// before the pod's is, so that the pod's first packet is answered.
-    fn apply(self, plan: &Plan, undo: &mut Undo<'_>) -> Result<(), Error> {
-        let Self {
-            namespace,
-            program,
-            mut in_pod,
-            mut on_node,
-        } = self;
-        let create = message::create_veth(plan, namespace.file());
-        on_node
-            .run(vec![create])
-            .map_err(|error| match error.errno() {
-                Some(errno) if errno == Errno::EEXIST as i32 => {
-                    Error::AlreadyAttached(plan.host.name.clone())
-                }
-                _ => error,
-            })?;
+    /// The order matters: the program stands on the host end before that is up, so that no packet
+    /// of the pod's passes without it; and the host end is up, with route and neighbour, before
+    /// the pod's is, so that the pod's first packet is answered.
+    fn apply(mut self, plan: &Plan, undo: &mut Undo<'_>) -> Result<(), Error> {
+        self.create(plan)?;
         // Undone from the last: the interface first, then the pin, as in DEL.
         undo.note(Done::Pin(plan.link_pin.clone()));
         undo.note(Done::Interface(plan.host.name.clone()));
 
-        program::attach(program, &plan.host.name, &plan.link_pin)?;
-
+        let host = index_of(&mut self.on_node, &plan.host.name)?;
         for (name, value) in &plan.sysctls {
             sysctl::set(name, value)?;
         }
-        let host = index_of(&mut on_node, &plan.host.name)?;
-        on_node.run(message::bring_up(&plan.host, host))?;
-        let pod = index_of(&mut in_pod, &plan.pod.name)?;
-        in_pod.run(message::bring_up(&plan.pod, pod))?;
+        let mut steps = match plan.attach {
+            Attach::Filter => message::attach(&plan.host, host, self.program.fd()),
+            Attach::Link => {
+                self.program.attach_link(host, &plan.link_pin)?;
+                Vec::new()
+            }
+        };
+        steps.extend(message::bring_up(&plan.host, host));
+        self.on_node.run(steps)?;
+        let pod = index_of(&mut self.in_pod, &plan.pod.name)?;
+        self.in_pod.run(message::bring_up(&plan.pod, pod))?;
         // An interface that got its carrier a moment ago drops what is sent to it until the
         // kernel's link watch has run; asking for its state makes it run now (Linux 6.8,
         // facd15dfd691), so that the node's first packet to the pod (a probe) is not lost.
-        on_node.run(vec![message::find_link(&plan.host.name)])?;
-        Ok(())
+        self.on_node
+            .run(vec![message::find_link(&plan.host.name)])
+            .map(drop)
+    }
+
+    fn create(&mut self, plan: &Plan) -> Result<(), Error> {
+        let create = message::create_veth(plan, self.namespace.file());
+        let created = self.on_node.run(vec![create]);
+        created.map(drop).map_err(|error| match error.errno() {
+            Some(errno) if errno == Errno::EEXIST as i32 => {
+                Error::AlreadyAttached(plan.host.name.clone())
+            }
+            _ => error,
+        })
     }
 }
 

@@ -6,6 +6,9 @@ use std::fmt;
 
 use proxy_abi::ownership::HOST_INTERFACE_PREFIX;
 
+/// The kernel's limit for an interface's alias, in bytes (IFALIASZ with its final zero is 256).
+const ALIAS_LENGTH: usize = 255;
+
 /// A container ID: a letter or digit, then letters, digits, `_`, `.`, `-` (CNI 1.1.0 section 2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ContainerId(String);
@@ -85,6 +88,16 @@ impl Attachment {
             self.interface.0.as_bytes(),
         ]);
         format!("{HOST_INTERFACE_PREFIX}{:012x}", fold_to_48_bits(digest))
+    }
+
+    /// The alias of the host interface, for the reader of `ip link` and for GC, which has to know
+    /// of which network an interface is: `<network>/<container id>/<ifname>`, cut to what the
+    /// kernel takes.
+    pub(crate) fn alias(&self, network: &str) -> String {
+        let (container, interface) = (&self.container.0, &self.interface.0);
+        let mut alias = format!("{network}/{container}/{interface}");
+        alias.truncate(alias.floor_char_boundary(ALIAS_LENGTH));
+        alias
     }
 
     /// The host end's MAC address.
@@ -169,6 +182,16 @@ pub(crate) mod tests {
             attachment.host_interface(),
             mk_attachment("cnitest-7", "eth1").host_interface()
         );
+    }
+
+    #[test]
+    fn an_alias_is_no_longer_than_the_kernel_takes() {
+        let attachment = mk_attachment("cnitest-7", "eth0");
+        assert_eq!(attachment.alias("flatnet"), "flatnet/cnitest-7/eth0");
+        let long = mk_attachment(&"c".repeat(250), "ä").alias("n");
+        assert_eq!(long.len(), 255);
+        let longer = mk_attachment(&"c".repeat(251), "ä").alias("n");
+        assert_eq!(longer.len(), 254, "no half a character");
     }
 
     #[test]

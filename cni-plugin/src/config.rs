@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::attachment::is_plain_name;
 use crate::error::Error;
+use crate::program::Attach;
 use crate::range::{Bounds, Range, RangeError, RangeSet};
 use crate::version::CniVersion;
 
@@ -64,6 +65,8 @@ struct RangeConfig {
 /// Where this network keeps what outlives a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Places {
+    /// The network's name.
+    pub(crate) network: String,
     /// Folder of the lease files: `<dataDir>/<network name>`.
     pub(crate) leases: PathBuf,
     /// Mount point of the bpffs that holds flatnet's pins.
@@ -124,6 +127,7 @@ impl Config {
         )?;
         let bpffs = absolute("bpffs", self.bpffs.as_ref(), DEFAULT_BPFFS)?;
         Ok(Places {
+            network: name.to_owned(),
             leases: data_dir.join(name),
             bpffs,
         })
@@ -176,6 +180,19 @@ impl Config {
             .enumerate()
             .map(|(index, set)| range_set(index, set));
         sets.collect()
+    }
+
+    /// How the program is to be attached. The `bandwidth` plugin, later in the list, limits what
+    /// a pod sends with an `ingress` qdisc on the host end, and finds no room for it beside
+    /// clsact. It acts on what the runtime says under this key, as this plugin does when its
+    /// entry in the list has the capability `bandwidth`.
+    pub(crate) fn attach(&self) -> Attach {
+        let rate = self.runtime_config["bandwidth"]["egressRate"].as_f64();
+        if rate.is_some_and(|bits_a_second| bits_a_second > 0.0) {
+            Attach::Link
+        } else {
+            Attach::Filter
+        }
     }
 
     /// The `dns` section, which ADD hands through to its result.

@@ -116,18 +116,18 @@ pub(crate) enum Error {
         /// The error number.
         source: io::Error,
     },
-    /// The agent has not loaded and pinned its programs.
+    /// The agent has not pinned its programs and maps.
     #[error("{} does not exist: flatnet-agent has not loaded its programs on this node yet. Start it (or wait until it is ready) and try again", .0.display())]
-    ProgramMissing(PathBuf),
-    /// A BPF program or link cannot be used.
+    NotReady(PathBuf),
+    /// A pinned BPF object cannot be used.
     #[error("cannot {doing} {}", pin.display())]
-    Program {
+    Pinned {
         /// The operation.
         doing: &'static str,
         /// The pin it concerns.
         pin: PathBuf,
         /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: io::Error,
     },
     /// A lease to give back belongs to somebody else.
     #[error("the lease of {0} is no longer this container's")]

@@ -9,12 +9,21 @@ use crate::error::Error;
 
 /// The raw request.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub struct Input {
     environment: BTreeMap<String, OsString>,
     stdin: io::Result<Vec<u8>>,
 }
 
 impl Input {
+    /// A request from its parts, as a test or a fuzzer makes them up.
+    #[must_use]
+    pub fn new(environment: impl IntoIterator<Item = (String, OsString)>, stdin: Vec<u8>) -> Self {
+        Self {
+            environment: environment.into_iter().collect(),
+            stdin: Ok(stdin),
+        }
+    }
+
     /// Reads this process's environment and its stdin to the end.
     pub(crate) fn of_this_process() -> Self {
         let mut stdin = Vec::new();
@@ -76,10 +85,7 @@ pub(crate) mod tests {
         let pairs = environment
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()));
-        Input {
-            environment: pairs.collect(),
-            stdin: Ok(stdin.as_bytes().to_vec()),
-        }
+        Input::new(pairs, stdin.as_bytes().to_vec())
     }
 
     #[test]

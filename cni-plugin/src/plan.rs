@@ -19,7 +19,11 @@ use ipnet::{IpNet, Ipv4Net};
 use proxy_abi::ownership::{POD_NEXT_HOP_V4, program};
 
 use crate::attachment::Mac;
+use crate::program::Attach;
 use crate::request::Add;
+
+/// The smallest MTU of an interface that IPv6 runs on (RFC 8200, section 5).
+pub(crate) const SMALLEST_IPV6_MTU: u32 = 1280;
 
 /// The whole attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +36,9 @@ pub(crate) struct Plan {
     pub(crate) mtu: Option<u32>,
     /// Kernel settings of the host end: file below `/proc/sys`, value.
     pub(crate) sysctls: Vec<(PathBuf, &'static str)>,
-    /// Pin of the program that sees every packet the pod sends.
-    pub(crate) program_pin: PathBuf,
-    /// Where the program's link to the host end is pinned.
+    /// How the program that sees every packet of the pod's is attached to the host end.
+    pub(crate) attach: Attach,
+    /// Where its link is pinned, if it is attached by one.
     pub(crate) link_pin: PathBuf,
 }
 
@@ -45,6 +49,16 @@ pub(crate) struct End {
     pub(crate) name: String,
     /// Its MAC address.
     pub(crate) mac: Mac,
+    /// Says whose it is, to `ip link`, and to GC which network it belongs to.
+    pub(crate) alias: Option<String>,
+    /// Whether IPv4 packets that come in here are forwarded, whatever the node's defaults are.
+    /// The reverse path filter is off on such an end because a reply that the proxy translated
+    /// carries the frontend's address, and the route to that does not lead back to it.
+    pub(crate) forwards: bool,
+    /// Whether the kernel is kept from giving it an IPv6 link-local address, which would take
+    /// part in duplicate address detection, multicast reports and router solicitation, all to
+    /// no purpose on a link of two.
+    pub(crate) no_link_local: bool,
     /// Its addresses, with prefix.
     pub(crate) addresses: Vec<IpNet>,
     /// Whom it can reach without asking.
@@ -72,20 +86,27 @@ pub(crate) struct Route {
 }
 
 impl Plan {
-    /// The attachment that `request` asks for, with one leased address from each range set.
-    pub(crate) fn new(request: &Add, addresses: &[IpAddr]) -> Self {
+    /// The attachment that `request` asks for, with one leased address from each range set, on a
+    /// node whose kernel has IPv6 or has not.
+    pub(crate) fn new(request: &Add, addresses: &[IpAddr], ipv6: bool) -> Self {
         let attachment = &request.attachment;
         let name = attachment.host_interface();
+        let (host_mac, pod_mac) = (attachment.host_mac(), attachment.pod_mac());
+        // The kernel has no IPv6 on an interface whose MTU is too small for it.
+        let no_link_local = ipv6 && request.mtu.is_none_or(|mtu| mtu >= SMALLEST_IPV6_MTU);
         Self {
             mtu: request.mtu,
-            sysctls: sysctls(&name),
-            program_pin: request.places.program_pin(program::FROM_POD),
+            sysctls: sysctls(&name, no_link_local),
+            attach: request.attach,
             link_pin: request.places.link_pin(program::FROM_POD, &name),
             host: End {
                 name,
-                mac: attachment.host_mac(),
+                mac: host_mac,
+                alias: Some(attachment.alias(&request.places.network)),
+                forwards: true,
+                no_link_local,
                 addresses: Vec::new(),
-                neighbours: neighbours(addresses, attachment.pod_mac()),
+                neighbours: neighbours(addresses, pod_mac),
                 routes: addresses
                     .iter()
                     .map(|pod| Route {
@@ -96,9 +117,12 @@ impl Plan {
             },
             pod: End {
                 name: attachment.interface.as_str().to_owned(),
-                mac: attachment.pod_mac(),
+                mac: pod_mac,
+                alias: None,
+                forwards: false,
+                no_link_local,
                 addresses: addresses.iter().map(|pod| (*pod).into()).collect(),
-                neighbours: neighbours(&[next_hop()], attachment.host_mac()),
+                neighbours: neighbours(&[next_hop()], host_mac),
                 routes: vec![
                     Route {
                         to: next_hop().into(),
@@ -134,15 +158,12 @@ fn neighbours(addresses: &[IpAddr], mac: Mac) -> Vec<Neighbour> {
         .collect()
 }
 
-/// The host end must forward whatever the node's defaults are. The reverse path filter is off on
-/// it because a reply that the proxy translated carries the frontend's address, and the route to
-/// that does not lead back to this interface.
-fn sysctls(host_interface: &str) -> Vec<(PathBuf, &'static str)> {
-    let of_interface = PathBuf::from("net/ipv4/conf").join(host_interface);
-    vec![
-        (of_interface.join("rp_filter"), "0"),
-        (of_interface.join("forwarding"), "1"),
-    ]
+/// The node must not take a default route from a pod that advertises itself as a router
+/// (CVE-2020-10749), and it would on an interface that does not forward IPv6.
+fn sysctls(host_interface: &str, ipv6: bool) -> Vec<(PathBuf, &'static str)> {
+    let of_interface = PathBuf::from("net/ipv6/conf").join(host_interface);
+    let settings = ipv6.then(|| (of_interface.join("accept_ra"), "0"));
+    settings.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -160,11 +181,13 @@ pub(crate) mod tests {
             attachment: mk_attachment("cnitest-7", "eth0"),
             netns: "/run/netns/p".to_owned(),
             places: Places {
+                network: "flatnet".to_owned(),
                 leases: "/leases/flatnet".into(),
                 bpffs: "/bpf".into(),
             },
             range_sets: vec![mk_set(&["10.244.1.0/24"])],
             mtu: Some(1450),
+            attach: Attach::Filter,
             dns: serde_json::json!({}),
         }
     }
@@ -172,7 +195,7 @@ pub(crate) mod tests {
     #[test]
     fn the_plan_of_a_pod() {
         let address: IpAddr = "10.244.1.7".parse().unwrap();
-        let plan = Plan::new(&mk_add(CniVersion::NEWEST), &[address]);
+        let plan = Plan::new(&mk_add(CniVersion::NEWEST), &[address], true);
         let net = |text: &str| -> IpNet { text.parse().unwrap() };
         let hop: IpAddr = "169.254.1.1".parse().unwrap();
 
@@ -218,11 +241,19 @@ pub(crate) mod tests {
             plan.link_pin,
             PathBuf::from(format!("/bpf/flatnet/links/from_pod-{}", plan.host.name))
         );
-        assert_eq!(
-            plan.program_pin,
-            PathBuf::from("/bpf/flatnet/programs/from_pod")
-        );
-        let rp_filter = format!("net/ipv4/conf/{}/rp_filter", plan.host.name);
-        assert!(plan.sysctls.contains(&(rp_filter.into(), "0")));
+        assert_eq!(plan.host.alias.as_deref(), Some("flatnet/cnitest-7/eth0"));
+        let accept_ra = format!("net/ipv6/conf/{}/accept_ra", plan.host.name);
+        assert_eq!(plan.sysctls, [(accept_ra.into(), "0")]);
+    }
+
+    #[test]
+    fn where_there_is_no_ipv6_nothing_is_set_for_it() {
+        let mut request = mk_add(CniVersion::NEWEST);
+        let plan = Plan::new(&request, &[], false);
+        request.mtu = Some(1279);
+        for plan in [plan, Plan::new(&request, &[], true)] {
+            assert_eq!(plan.sysctls, []);
+            assert!(!plan.host.no_link_local && !plan.pod.no_link_local);
+        }
     }
 }

@@ -1,60 +1,67 @@
 //! The program that sees every packet a pod sends: loaded and pinned by the agent, attached here,
 //! so that a pod can start while the agent is down and none of its packets ever goes past it.
+//!
+//! There are two ways to attach it, see [`Attach`]. With a filter, `message` has the steps; with
+//! a link, it is done here.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
 
-use aya::programs::links::FdLink;
-use aya::programs::tc::TcAttachOptions;
-use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
-use aya::sys::SyscallError;
-
+use crate::bpf;
 use crate::error::Error;
 
-/// Opens a pinned program.
-///
-/// # Errors
-/// [`Error::ProgramMissing`] when there is no such pin: the agent has still to load it.
-pub(crate) fn open(pin: &Path) -> Result<SchedClassifier, Error> {
-    SchedClassifier::from_pin(pin).map_err(|error| match error {
-        ProgramError::SyscallError(SyscallError { ref io_error, .. })
-            if matches!(
-                io_error.kind(),
-                ErrorKind::NotFound | ErrorKind::NotADirectory
-            ) =>
-        {
-            Error::ProgramMissing(pin.to_owned())
-        }
-        other => failed("open the pinned program", pin)(other.into()),
-    })
+/// How the program is attached to the host end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attach {
+    /// As a direct-action filter of a clsact qdisc. Works on every kernel, goes into the batch of
+    /// all other steps, and goes with the interface.
+    Filter,
+    /// By a pinned tcx link (Linux 6.6), for an interface on which a later plugin puts an
+    /// `ingress` qdisc: that and clsact exclude each other. Slow: for every link the kernel waits
+    /// until all CPUs have left the old list of programs (`synchronize_rcu` in
+    /// `tcx_entry_sync`), ten milliseconds and more.
+    Link,
 }
 
-/// Attaches the program to what comes in on `interface` (tcx, Linux 6.6) and pins the link: it
-/// lives as long as the pin and the interface do, not as long as this process.
-///
-/// # Errors
-/// When the kernel refuses one or the other.
-pub(crate) fn attach(
-    mut program: SchedClassifier,
-    interface: &str,
-    link_pin: &Path,
-) -> Result<(), Error> {
-    // The interface was made a moment ago, so a pin of its name is a crash's leftover.
-    unpin(link_pin)?;
-    if let Some(folder) = link_pin.parent() {
-        fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+/// A pinned program, open.
+#[derive(Debug)]
+pub(crate) struct Program(OwnedFd);
+
+impl Program {
+    /// Opens a pinned program.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] when there is no such pin: the agent has still to load it.
+    pub(crate) fn open(pin: &Path) -> Result<Self, Error> {
+        bpf::open_pin(pin).map(Self).map_err(|error| match error {
+            error if is_missing(&error) => Error::NotReady(pin.to_owned()),
+            other => failed("open the pinned program", pin)(other),
+        })
     }
-    let attaching = "attach (tcx, needs Linux 6.6) the program to be pinned as";
-    let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-    let id = program.attach_with_options(interface, TcAttachType::Ingress, order);
-    let link = id
-        .and_then(|id| program.take_link(id))
-        .map_err(|error| failed(attaching, link_pin)(error.into()))?;
-    let link = FdLink::try_from(link).map_err(|error| failed(attaching, link_pin)(error.into()))?;
-    link.pin(link_pin)
-        .map_err(|error| failed("pin the link", link_pin)(error.into()))?;
-    Ok(())
+
+    /// Its number, to name it to the kernel while this is open.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// Attaches the program by a link and pins that: it lives as long as the pin and the
+    /// interface do, not as long as this process.
+    ///
+    /// # Errors
+    /// When the kernel refuses one or the other.
+    pub(crate) fn attach_link(&self, ifindex: u32, link_pin: &Path) -> Result<(), Error> {
+        // The interface was made a moment ago, so a pin of its name is a crash's leftover.
+        unpin(link_pin)?;
+        if let Some(folder) = link_pin.parent() {
+            fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+        }
+        let attaching = "attach (tcx, needs Linux 6.6) the program to be pinned as";
+        let link = bpf::attach_tcx_ingress(self.0.as_fd(), ifindex)
+            .map_err(failed(attaching, link_pin))?;
+        bpf::pin(link.as_fd(), link_pin).map_err(failed("pin the link", link_pin))
+    }
 }
 
 /// Removes the pin of a link; fine if there is none.
@@ -63,17 +70,17 @@ pub(crate) fn attach(
 /// When it is there and cannot be removed.
 pub(crate) fn unpin(link_pin: &Path) -> Result<(), Error> {
     match fs::remove_file(link_pin) {
-        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Err(Error::file("remove the pin", link_pin)(error))
-        }
+        Err(error) if !is_missing(&error) => Err(Error::file("remove the pin", link_pin)(error)),
         _gone => Ok(()),
     }
 }
 
-fn failed(
-    doing: &'static str,
-    pin: &Path,
-) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error {
-    let pin = pin.to_owned();
-    move |source| Error::Program { doing, pin, source }
+/// Whether that is how the kernel says that a path leads nowhere.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn failed(doing: &'static str, pin: &Path) -> impl FnOnce(io::Error) -> Error {
+    let pin: PathBuf = pin.to_owned();
+    move |source| Error::Pinned { doing, pin, source }
 }

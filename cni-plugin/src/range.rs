@@ -55,7 +55,18 @@ pub(crate) struct Range {
     subnet: IpNet,
     first: IpAddr,
     last: IpAddr,
-    gateway: IpAddr,
+    gateway: Gateway,
+}
+
+/// The address that others would give to a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gateway {
+    /// The configuration names it: never given away, as with `host-local`.
+    Kept(IpAddr),
+    /// It does not, and then `host-local` would keep this one. Here no address is needed for a
+    /// gateway, so a pod may have it, but only when all others are taken: while it is free a
+    /// node can move to `bridge` with its pods' leases kept.
+    LastResort(IpAddr),
 }
 
 /// What a configuration may say about a range beyond its subnet.
@@ -66,8 +77,7 @@ pub(crate) struct Bounds {
     /// Last address to give away; default: the one before the broadcast address (IPv4), the
     /// subnet's last (IPv6).
     pub(crate) end: Option<IpAddr>,
-    /// The address never given away; default: the one after the network address. flatnet has no
-    /// gateway there, but `host-local` keeps it free for its bridge, and a node may move back.
+    /// The address never given away; default: none, but see [`Gateway::LastResort`].
     pub(crate) gateway: Option<IpAddr>,
 }
 
@@ -101,7 +111,10 @@ impl Range {
         };
         let first = within("rangeStart", bounds.start, second)?;
         let last = within("rangeEnd", bounds.end, last)?;
-        let gateway = within("gateway", bounds.gateway, second)?;
+        let gateway = match bounds.gateway {
+            Some(_) => Gateway::Kept(within("gateway", bounds.gateway, second)?),
+            None => Gateway::LastResort(second),
+        };
         if first > last {
             return Err(RangeError::Backwards { first, last });
         }
@@ -115,6 +128,19 @@ impl Range {
 
     fn contains(&self, address: IpAddr) -> bool {
         self.first <= address && address <= self.last
+    }
+
+    /// Whether the address is one to give away like any other.
+    fn is_ordinary(&self, address: IpAddr) -> bool {
+        let (Gateway::Kept(apart) | Gateway::LastResort(apart)) = self.gateway;
+        address != apart
+    }
+
+    fn last_resort(&self) -> Option<IpAddr> {
+        match self.gateway {
+            Gateway::LastResort(address) => Some(address).filter(|it| self.contains(*it)),
+            Gateway::Kept(_) => None,
+        }
     }
 
     fn overlaps(&self, other: &Self) -> bool {
@@ -166,8 +192,9 @@ impl RangeSet {
     }
 
     /// Every address once, in the order to try them: from the one after `last_given` to the end,
-    /// then from the start, so that an address just freed rests as long as possible. An address
-    /// of no range here (the configuration changed) starts from the beginning.
+    /// then from the start, so that an address just freed rests as long as possible; at the very
+    /// end those of last resort. An address of no range here (the configuration changed) starts
+    /// from the beginning.
     pub(crate) fn candidates(&self, last_given: Option<IpAddr>) -> impl Iterator<Item = IpAddr> {
         let at = last_given.and_then(|given| {
             let index = self.0.iter().position(|range| range.contains(given))?;
@@ -185,10 +212,11 @@ impl RangeSet {
             (range, from, to_number(range.last))
         });
         let head = tail.map(|given| (&self.0[start], to_number(self.0[start].first), given));
-        spans.chain(head).flat_map(|(range, from, to)| {
+        let ordinary = spans.chain(head).flat_map(|(range, from, to)| {
             let addresses = (from..=to).map(|number| from_number(number, range.first));
-            addresses.filter(|address| *address != range.gateway)
-        })
+            addresses.filter(|address| range.is_ordinary(*address))
+        });
+        ordinary.chain(self.0.iter().filter_map(Range::last_resort))
     }
 }
 

@@ -114,7 +114,7 @@ mod tests {
 
     fn add_json(version: CniVersion) -> Value {
         let request = mk_add(version);
-        let plan = Plan::new(&request, &["10.244.1.7".parse().unwrap()]);
+        let plan = Plan::new(&request, &["10.244.1.7".parse().unwrap()], true);
         let reply = Reply::Attached(Box::new(AddResult::new(&request, &plan)));
         serde_json::from_str(&reply.to_json().unwrap()).unwrap()
     }

@@ -23,7 +23,7 @@ mod code {
     pub(super) const NO_FREE_ADDRESS: u32 = 100;
     pub(super) const ALREADY_ATTACHED: u32 = 101;
     pub(super) const NETLINK: u32 = 102;
-    pub(super) const PROGRAM: u32 = 103;
+    pub(super) const PINNED: u32 = 103;
     pub(super) const LEASE: u32 = 104;
     pub(super) const BUG: u32 = 199;
 }
@@ -53,7 +53,8 @@ pub(crate) fn print(outcome: Result<Reply, Error>, version: CniVersion) -> ExitC
     status
 }
 
-fn error_json(error: &Error, version: CniVersion) -> String {
+/// The error structure as text.
+pub(crate) fn error_json(error: &Error, version: CniVersion) -> String {
     let report = ErrorReport {
         cni_version: version.as_str(),
         code: code_of(error),
@@ -73,11 +74,11 @@ fn code_of(error: &Error) -> u32 {
         Error::Stdin(_) | Error::File { .. } => code::IO_FAILURE,
         Error::Decode(_) => code::DECODE_FAILURE,
         Error::Config { .. } | Error::Ranges { .. } => code::INVALID_CONFIG,
-        Error::ProgramMissing(_) => code::TRY_AGAIN_LATER,
+        Error::NotReady(_) => code::TRY_AGAIN_LATER,
         Error::Exhausted { .. } => code::NO_FREE_ADDRESS,
         Error::InterfaceExists { .. } | Error::AlreadyAttached(_) => code::ALREADY_ATTACHED,
         Error::Netlink { .. } => code::NETLINK,
-        Error::Program { .. } => code::PROGRAM,
+        Error::Pinned { .. } => code::PINNED,
         Error::ForeignLease(_) => code::LEASE,
         Error::Several(errors) => errors.first().map_or(code::BUG, code_of),
         Error::Panic(_) => code::BUG,
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_asks_to_try_again_and_names_the_remedy() {
-        let report = parsed(&Error::ProgramMissing(
+        let report = parsed(&Error::NotReady(
             "/sys/fs/bpf/flatnet/programs/from_pod".into(),
         ));
         assert_eq!(report["code"], 11);

@@ -7,6 +7,7 @@ use crate::attachment::{Attachment, ContainerId, InterfaceName};
 use crate::config::{Config, Places};
 use crate::error::Error;
 use crate::input::Input;
+use crate::program::Attach;
 use crate::range::RangeSet;
 use crate::version::{self, CniVersion};
 
@@ -36,6 +37,8 @@ pub(crate) struct Add {
     pub(crate) range_sets: Vec<RangeSet>,
     /// MTU of both ends in bytes; `None` for the kernel's default.
     pub(crate) mtu: Option<u32>,
+    /// How the program is attached.
+    pub(crate) attach: Attach,
     /// Handed through to the result.
     pub(crate) dns: Value,
 }
@@ -90,6 +93,7 @@ fn parse_add(input: &Input) -> Result<Add, Error> {
         places: config.places()?,
         range_sets: config.range_sets()?,
         mtu: config.mtu()?,
+        attach: config.attach(),
         dns: config.dns(),
     })
 }

@@ -6,6 +6,11 @@ use std::path::Path;
 
 use crate::error::Error;
 
+/// Whether the kernel has IPv6; one built or started without it has no such settings.
+pub(crate) fn has_ipv6() -> bool {
+    Path::new("/proc/sys/net/ipv6").exists()
+}
+
 /// Writes one setting; `name` is the path below `/proc/sys`.
 ///
 /// # Errors

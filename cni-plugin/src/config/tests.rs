@@ -19,6 +19,7 @@ fn the_agreed_configuration_and_its_defaults() {
     assert_eq!(
         config.places().unwrap(),
         Places {
+            network: "flatnet".into(),
             leases: "/run/leases/flatnet".into(),
             bpffs: "/run/bpf".into()
         }
@@ -33,6 +34,7 @@ fn the_agreed_configuration_and_its_defaults() {
         &json!({"name": "n", "ipam": {"subnet": "10.0.0.0/24", "rangeStart": "10.0.0.7"}}),
     );
     let default = Places {
+        network: "n".into(),
         leases: "/var/lib/cni/networks/n".into(),
         bpffs: "/sys/fs/bpf".into(),
     };
@@ -123,6 +125,26 @@ fn empty_lists_and_null_ask_for_nothing() {
     }));
     config.refuse_unsupported().unwrap();
     assert_eq!(config.mtu().unwrap(), None);
+}
+
+#[test]
+fn a_limit_to_what_the_pod_sends_leaves_room_for_the_plugin_that_sets_it() {
+    let rows = [
+        (json!(null), Attach::Filter),
+        (
+            json!({"ingressRate": 8000, "ingressBurst": 8000}),
+            Attach::Filter,
+        ),
+        (json!({"egressRate": 0, "egressBurst": 0}), Attach::Filter),
+        (
+            json!({"egressRate": 8000, "egressBurst": 8000}),
+            Attach::Link,
+        ),
+    ];
+    for (bandwidth, expected) in rows {
+        let config = json!({"name": "n", "runtimeConfig": {"bandwidth": bandwidth}});
+        assert_eq!(mk_config(&config).attach(), expected, "{config}");
+    }
 }
 
 #[test]

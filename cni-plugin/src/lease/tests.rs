@@ -55,7 +55,10 @@ impl Fixture {
 fn files_are_as_host_local_writes_them() {
     let fixture = Fixture::new();
     let address = fixture.take(&mk_set(&["10.0.0.0/24"]), "c1").unwrap();
-    assert_eq!(address, "10.0.0.2", "the gateway is kept free");
+    assert_eq!(
+        address, "10.0.0.2",
+        "what others keep for a gateway comes last"
+    );
     let expected = ["10.0.0.2", "last_reserved_ip.0", "lock"].map(String::from);
     assert_eq!(fixture.names(), expected.into());
     assert_eq!(
@@ -102,7 +105,8 @@ fn the_cursor_is_the_whole_address_also_when_it_gets_shorter() {
 fn a_full_range_is_an_error_that_names_it() {
     let fixture = Fixture::new();
     let ranges = mk_set(&["10.0.0.0/30"]);
-    assert_eq!(fixture.take(&ranges, "c1").unwrap(), "10.0.0.2");
+    assert_eq!(fixture.take(&ranges, "c0").unwrap(), "10.0.0.2");
+    assert_eq!(fixture.take(&ranges, "c1").unwrap(), "10.0.0.1");
     let refused = fixture.take(&ranges, "c2").unwrap_err();
     assert!(matches!(refused, Error::Exhausted { .. }));
     assert!(
@@ -110,7 +114,7 @@ fn a_full_range_is_an_error_that_names_it() {
         "{refused}"
     );
     assert!(!fixture.names().contains(DRAFT));
-    fixture.release("c1");
+    fixture.release("c0");
     assert_eq!(fixture.take(&ranges, "c2").unwrap(), "10.0.0.2");
 }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::node::{Pod, on_a_node};
 
 /// Spread over the time an ADD takes, also on a loaded machine.
@@ -49,12 +51,15 @@ fn a_del_killed_at_any_moment_is_finished_by_the_next() {
 fn an_add_after_a_killed_one_meets_a_stale_pin() {
     on_a_node(|node| {
         let pod = Pod::new();
-        let result = node.add("c1", &pod);
-        let host = crate::node::host_end_of(&result);
+        let limit = json!({"bandwidth": {"egressRate": 8_000_000, "egressBurst": 8_000_000}});
+        let add = node
+            .call("ADD", "c1", &pod.path())
+            .configured("/runtimeConfig", limit);
+        let host = crate::node::host_end_of(&add.succeed());
         // As after a crash of the node's agent or operator: the interface gone, the pin left.
         crate::node::ip(&["link", "delete", &host]);
         assert!(node.pin(&format!("links/from_pod-{host}")).exists());
-        assert_eq!(crate::node::host_end_of(&node.add("c1", &pod)), host);
+        assert_eq!(crate::node::host_end_of(&add.succeed()), host);
         let before = node.leftovers();
         assert!(before.contains(&format!("pin from_pod-{host}")));
         node.del("c1");

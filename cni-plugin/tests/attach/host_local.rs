@@ -1,32 +1,17 @@
 //! The upstream `host-local` plugin and this one on the same folder: each sees, respects and
 //! releases the other's leases, so that a node can move between plugins.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::call::Call;
-use crate::node::{Node, Pod, address_of, on_a_node, read};
-
-/// Where distributions put the reference plugins.
-const FOLDERS: [&str; 3] = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];
+use crate::node::{Node, Pod, address_of, on_a_node_with_plugins, read};
 
 fn on_a_node_with_host_local(test: impl FnOnce(&Node, &Path) + Send + 'static) {
-    let found: Option<PathBuf> = FOLDERS
-        .iter()
-        .map(|folder| Path::new(folder).join("host-local"))
-        .find(|path| path.exists());
-    match found {
-        Some(binary) => on_a_node(move |node| test(node, &binary)),
-        None => {
-            let missing = "needs host-local (Debian package containernetworking-plugins)";
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "cannot run in CI: {missing}"
-            );
-            eprintln!("skipped: {missing}");
-        }
-    }
+    on_a_node_with_plugins(&["host-local"], move |node, folder| {
+        test(node, &folder.join("host-local"));
+    });
 }
 
 fn host_local(node: &Node, binary: &Path, command: &str, container: &str) -> Call {
@@ -105,6 +90,9 @@ fn both_call_the_same_range_full() {
             given,
             (2..=6).map(|n| format!("10.244.9.{n}")).collect::<Vec<_>>()
         );
+        // The one it keeps for a bridge.
+        let last = address_of(&node.add("ours-3", &Pod::new()));
+        assert_eq!(last, "10.244.9.1");
         assert_eq!(
             node.call("ADD", "late", &Pod::new().path()).fail()["code"],
             100

@@ -7,6 +7,7 @@ mod classifier;
 mod node;
 
 mod add_and_del;
+mod chain;
 mod crash;
 mod host_local;
 mod refusals;

@@ -41,6 +41,29 @@ pub(crate) fn on_a_node(test: impl FnOnce(&Node) + Send + 'static) {
     }
 }
 
+/// Where distributions put the reference plugins.
+const PLUGIN_FOLDERS: [&str; 3] = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];
+
+/// Runs a test that needs reference plugins, with the folder they are in.
+pub(crate) fn on_a_node_with_plugins(
+    plugins: &[&str],
+    test: impl FnOnce(&Node, &Path) + Send + 'static,
+) {
+    let has_all = |folder: &&Path| plugins.iter().all(|plugin| folder.join(plugin).exists());
+    let folders = PLUGIN_FOLDERS.map(Path::new);
+    match folders.into_iter().find(has_all) {
+        Some(folder) => on_a_node(move |node| test(node, folder)),
+        None => {
+            let missing = format!("needs {plugins:?} (Debian package containernetworking-plugins)");
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "cannot run in CI: {missing}"
+            );
+            eprintln!("skipped: {missing}");
+        }
+    }
+}
+
 fn missing() -> Option<&'static str> {
     if !nix::unistd::geteuid().is_root() {
         return Some("needs root, for network namespaces and BPF");
@@ -229,6 +252,17 @@ pub(crate) fn ip_json(arguments: &[&str]) -> Value {
         output.stdout.as_slice()
     };
     serde_json::from_slice(text).unwrap()
+}
+
+/// The filters of what comes in on an interface.
+pub(crate) fn filters(interface: &str) -> Vec<Value> {
+    let arguments = ["-j", "-d", "filter", "show", "dev", interface, "ingress"];
+    let output = Command::new("tc").args(arguments).output().unwrap();
+    let filters: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let whole = filters
+        .into_iter()
+        .filter(|filter| filter["options"].is_object());
+    whole.collect()
 }
 
 /// The pod's address in an ADD result, without its prefix.

@@ -92,18 +92,18 @@ fn what_stands_behind_cni_netns_is_checked() {
 fn a_full_range_is_refused_until_a_pod_goes() {
     on_a_node(|node| {
         let node: &Node = &node.with_subnet("10.244.9.0/29");
-        let pods: Vec<_> = (0..6).map(|_| Pod::new()).collect();
-        let results: Vec<_> = (0..5)
+        let pods: Vec<_> = (0..7).map(|_| Pod::new()).collect();
+        let results: Vec<_> = (0..6)
             .map(|n| node.add(&format!("c{n}"), &pods[n]))
             .collect();
         let full = node.leftovers();
-        let error = node.call("ADD", "c5", &pods[5].path()).fail();
+        let error = node.call("ADD", "c6", &pods[6].path()).fail();
         assert_eq!(error["code"], 100);
         assert!(message(&error).contains("10.244.9.1-10.244.9.6"), "{error}");
         assert_eq!(node.leftovers(), full);
         node.del("c2");
         assert_eq!(
-            address_of(&node.add("c5", &pods[5])),
+            address_of(&node.add("c6", &pods[6])),
             address_of(&results[2])
         );
     });
@@ -118,7 +118,11 @@ fn an_add_that_fails_late_is_undone() {
         // The link cannot be pinned: its folder is another program's pin.
         fs::remove_dir(node.pin("links")).unwrap();
         crate::classifier::pin(&node.pin("links"), crate::classifier::Verdict::Next);
-        let error = node.call("ADD", "c1", &pod.path()).fail();
+        let limit = json!({"bandwidth": {"egressRate": 8_000_000, "egressBurst": 8_000_000}});
+        let limited = node
+            .call("ADD", "c1", &pod.path())
+            .configured("/runtimeConfig", limit);
+        let error = limited.fail();
         assert!(message(&error).contains("flatnet/links"), "{error}");
         fs::remove_file(node.pin("links")).unwrap();
         assert_eq!(node.leftovers(), before, "after failing to pin");

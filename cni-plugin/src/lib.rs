@@ -1,0 +1,64 @@
+//! The whole of flatnet-cni but its `main`: a library, so that a fuzzer can call [`judge`].
+//!
+//! A request walks through the modules group by group.
+
+// What is asked: `input` -> `request`, judged against all the others. Touches nothing.
+mod attachment;
+mod config;
+mod input;
+mod range;
+mod request;
+mod version;
+
+// What to do: one address taken from the files, and from it a plan, which is a plain value.
+mod lease;
+mod plan;
+
+// Doing it: `add` and `del` decide the order, each of the others owns one thing of the kernel's.
+mod add;
+mod bpf;
+mod del;
+mod message;
+mod namespace;
+mod netlink;
+mod program;
+mod sysctl;
+mod undo;
+
+// What is answered.
+mod error;
+mod panics;
+mod reply;
+mod report;
+
+use std::process::ExitCode;
+
+use crate::error::Error;
+pub use crate::input::Input;
+use crate::reply::Reply;
+use crate::request::Request;
+
+/// Answers the request this process was started with; JSON on stdout.
+#[must_use]
+pub fn run() -> ExitCode {
+    let input = Input::of_this_process();
+    let outcome = panics::caught(|| answer(&input));
+    report::print(outcome, version::for_errors(&input))
+}
+
+/// Judges a request and touches nothing: the error JSON with which it would be refused, or `None`
+/// when it would be acted upon.
+#[must_use]
+pub fn judge(input: &Input) -> Option<String> {
+    let refused = request::parse(input).err()?;
+    Some(report::error_json(&refused, version::for_errors(input)))
+}
+
+/// One verb in, one reply out.
+fn answer(input: &Input) -> Result<Reply, Error> {
+    match request::parse(input)? {
+        Request::Version(spoken) => Ok(Reply::Versions(spoken)),
+        Request::Add(request) => add::add(&request),
+        Request::Del(request) => del::del(&request),
+    }
+}

@@ -1,0 +1,76 @@
+//! The program on an interface: a clsact qdisc, which queues nothing and is only a place for
+//! filters, and one direct-action filter in it, whose program decides about each packet.
+//! `tc filter show dev fn… ingress` shows it.
+
+use std::os::fd::RawFd;
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::tc::{
+    TcAttribute, TcBpfFlags, TcFilterBpf, TcFilterBpfOption, TcHandle, TcHeader, TcMessage,
+    TcOption,
+};
+use proxy_abi::ownership::program::FROM_POD;
+use proxy_abi::ownership::{FILTER_HANDLE, FILTER_PRIORITY};
+
+use crate::netlink::Step;
+
+/// `ETH_P_ALL`: a filter for packets of every protocol (linux/if_ether.h).
+const EVERY_PROTOCOL: u16 = 3;
+/// Where the filters of incoming packets are.
+const INGRESS_FILTERS: TcHandle = TcHandle {
+    major: TcHandle::CLSACT.major,
+    minor: TcHandle::MIN_INGRESS,
+};
+
+/// Makes the place for filters.
+pub(super) fn add_qdisc(name: &str, index: u32) -> Step {
+    let handle = TcHandle {
+        major: TcHandle::CLSACT.major,
+        minor: 0,
+    };
+    let mut qdisc = TcMessage::default();
+    qdisc.header = header(index, handle, TcHandle::CLSACT);
+    qdisc.attributes = vec![TcAttribute::Kind("clsact".to_owned())];
+    Step {
+        doing: format!("add the clsact qdisc to {name}"),
+        flags: NLM_F_CREATE | NLM_F_EXCL,
+        message: RouteNetlinkMessage::NewQueueDiscipline(qdisc),
+    }
+}
+
+/// Has `program` see every packet that comes in.
+pub(super) fn add_filter(name: &str, index: u32, program: RawFd) -> Step {
+    let mut filter = TcMessage::default();
+    filter.header = filter_header(index);
+    let options = [
+        TcFilterBpfOption::ProgFd(program.cast_unsigned()),
+        TcFilterBpfOption::ProgName(FROM_POD.to_owned()),
+        TcFilterBpfOption::Flags(TcBpfFlags::DirectAction),
+    ];
+    filter.attributes = vec![
+        TcAttribute::Kind(TcFilterBpf::KIND.to_owned()),
+        TcAttribute::Options(options.map(TcOption::Bpf).into()),
+    ];
+    Step {
+        doing: format!("attach the program {FROM_POD} to {name} as a filter"),
+        flags: NLM_F_CREATE | NLM_F_EXCL,
+        message: RouteNetlinkMessage::NewTrafficFilter(filter),
+    }
+}
+
+/// Our filter's place on an interface.
+fn filter_header(index: u32) -> TcHeader {
+    let mut header = header(index, FILTER_HANDLE.into(), INGRESS_FILTERS);
+    header.info = u32::from(FILTER_PRIORITY) << 16 | u32::from(EVERY_PROTOCOL.to_be());
+    header
+}
+
+fn header(index: u32, handle: TcHandle, parent: TcHandle) -> TcHeader {
+    TcHeader {
+        index: index.cast_signed(),
+        handle,
+        parent,
+        ..TcHeader::default()
+    }
+}

@@ -1,0 +1,122 @@
+//! A whole configuration list with the reference plugins `portmap`, `bandwidth` and `tuning`
+//! behind ours, run as a container runtime does: each plugin with the capabilities it declares
+//! and the result of the one before.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::node::{Node, Pod, address_of, filters, host_end_of, on_a_node_with_plugins, read};
+
+const PLUGINS: [&str; 3] = ["portmap", "bandwidth", "tuning"];
+
+/// A list and what the runtime passes with it.
+struct Chain<'a> {
+    node: &'a Node,
+    folder: PathBuf,
+    plugins: Vec<Value>,
+    capability_arguments: Value,
+}
+
+impl<'a> Chain<'a> {
+    fn new(node: &'a Node, folder: &Path, capability_arguments: Value) -> Self {
+        let mut ours = node.config();
+        ours["capabilities"] = json!({"bandwidth": true, "ips": true, "mac": true});
+        let plugins = vec![
+            ours,
+            json!({"type": "portmap", "snat": true, "capabilities": {"portMappings": true}}),
+            json!({"type": "bandwidth", "capabilities": {"bandwidth": true}}),
+            json!({"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}}),
+        ];
+        Self {
+            node,
+            folder: folder.to_owned(),
+            plugins,
+            capability_arguments,
+        }
+    }
+
+    fn call(&self, plugin: &Value, command: &str, netns: &str, previous: &Value) -> Call {
+        let mut call = self.node.call(command, "c1", netns);
+        let kind = plugin["type"].as_str().unwrap();
+        if kind != "flatnet-cni" {
+            call.binary = self.folder.join(kind);
+        }
+        // iptables is found by its path.
+        call = call.with("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        call.config = plugin.clone();
+        call.config["name"] = json!("flatnet");
+        call.config["cniVersion"] = json!("1.0.0");
+        for (capability, _) in plugin["capabilities"].as_object().into_iter().flatten() {
+            let argument = &self.capability_arguments[capability];
+            if !argument.is_null() {
+                call.config["runtimeConfig"][capability] = argument.clone();
+            }
+        }
+        if !previous.is_null() {
+            call.config["prevResult"] = previous.clone();
+        }
+        call
+    }
+
+    fn add(&self, pod: &Pod) -> Value {
+        let step = |result: Value, plugin: &Value| {
+            self.call(plugin, "ADD", &pod.path(), &result).succeed()
+        };
+        self.plugins.iter().fold(Value::Null, step)
+    }
+
+    fn del(&self, pod: &Pod, result: &Value) {
+        for plugin in self.plugins.iter().rev() {
+            self.call(plugin, "DEL", &pod.path(), result).succeed();
+        }
+    }
+}
+
+#[test]
+fn a_chain_without_limits() {
+    on_a_node_with_plugins(&PLUGINS, |node, folder| {
+        let before = node.leftovers();
+        let mappings = json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]);
+        let chain = Chain::new(node, folder, json!({"portMappings": mappings}));
+        let pod = Pod::new();
+        let result = chain.add(&pod);
+        assert_eq!(address_of(&result), "10.244.1.2");
+        assert_eq!(result["interfaces"].as_array().unwrap().len(), 2);
+        let host = host_end_of(&result);
+        assert_eq!(filters(&host)[0]["options"]["bpf_name"], "from_pod");
+        pod.inside(|| assert_eq!(read("/proc/thread-self/net/dev").matches("eth0").count(), 1));
+        chain.del(&pod, &result);
+        chain.del(&pod, &result);
+        assert_eq!(node.leftovers(), before);
+    });
+}
+
+#[test]
+fn a_chain_that_limits_bandwidth_in_both_directions() {
+    on_a_node_with_plugins(&PLUGINS, |node, folder| {
+        let before = node.leftovers();
+        let limit = json!({
+            "ingressRate": 8_000_000, "ingressBurst": 8_000_000,
+            "egressRate": 8_000_000, "egressBurst": 8_000_000,
+        });
+        let chain = Chain::new(node, folder, json!({"bandwidth": limit}));
+        let pod = Pod::new();
+        let result = chain.add(&pod);
+        assert_eq!(
+            result["interfaces"].as_array().unwrap().len(),
+            3,
+            "the limiter's own interface comes after ours: {result}"
+        );
+        let host = host_end_of(&result);
+        assert!(node.pin(&format!("links/from_pod-{host}")).exists());
+        let theirs = filters(&host);
+        assert!(
+            theirs.iter().all(|filter| filter["kind"] == "u32"),
+            "the limiter's alone, with ours before it as a link: {theirs:?}"
+        );
+        chain.del(&pod, &result);
+        assert_eq!(node.leftovers(), before);
+    });
+}
