@@ -12,8 +12,8 @@ pub fn flow_hash(key: &FlowKey) -> u32 {
         let [c, d] = key.destination_port.wire();
         u64::from(u32::from_be_bytes([a, b, c, d])) << 8 | u64::from(key.protocol)
     };
-    let (source_high, source_low) = halves(key.source.octets());
-    let (destination_high, destination_low) = halves(key.destination.octets());
+    let (source_high, source_low) = key.source.halves();
+    let (destination_high, destination_low) = key.destination.halves();
     let mut hash = 0x9e37_79b9_7f4a_7c15;
     hash = mix(hash ^ source_high);
     hash = mix(hash ^ source_low);
@@ -21,15 +21,6 @@ pub fn flow_hash(key: &FlowKey) -> u32 {
     hash = mix(hash ^ destination_low);
     hash = mix(hash ^ ports);
     (hash >> 32) as u32
-}
-
-#[inline(always)]
-fn halves(octets: [u8; 16]) -> (u64, u64) {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
-    (
-        u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-        u64::from_be_bytes([i, j, k, l, m, n, o, p]),
-    )
 }
 
 /// The finaliser of MurmurHash3 (public domain): every input bit reaches every output bit.

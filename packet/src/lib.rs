@@ -4,9 +4,19 @@
 //! what came from the wire.
 #![cfg_attr(not(test), no_std)]
 
+/// An IP version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
 pub mod checksum;
 pub mod choice;
 pub mod ethernet;
 pub mod ipv4;
+pub mod ipv6;
 pub mod refusal;
 pub mod transport;

@@ -2,8 +2,8 @@
 
 use proxy_abi::{Port, protocol};
 
-/// TCP header bytes up to and including the flags.
-pub const TCP_PREFIX: usize = 14;
+/// Offset of the flags in a TCP header.
+pub const TCP_FLAGS: u32 = 13;
 /// TCP flag: no more data from the sender.
 pub const FIN: u8 = 0x01;
 /// TCP flag: synchronise sequence numbers.

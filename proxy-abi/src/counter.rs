@@ -31,11 +31,15 @@ pub enum Counter {
     NoEndpointSilent = 10,
     /// Dropped: the frontend points at a slot that holds no endpoint; the agent's mistake.
     EmptySlot = 11,
+    /// Dropped: a pod sent it from an address, or an Ethernet address, that is not its own.
+    ForgedSource = 12,
+    /// A packet went straight to a pod of this node or out of the node, past the node's stack.
+    Shortcut = 13,
 }
 
 impl Counter {
     /// Every counter in the order of its index.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::FlowCreated,
         Self::FlowMoved,
         Self::SocketTranslated,
@@ -48,6 +52,8 @@ impl Counter {
         Self::NoRoute,
         Self::NoEndpointSilent,
         Self::EmptySlot,
+        Self::ForgedSource,
+        Self::Shortcut,
     ];
 
     /// Size of the map.
@@ -69,6 +75,8 @@ impl Counter {
             Self::NoRoute => "no-route",
             Self::NoEndpointSilent => "no-endpoint-silent",
             Self::EmptySlot => "empty-slot",
+            Self::ForgedSource => "forged-source",
+            Self::Shortcut => "shortcut",
         }
     }
 }

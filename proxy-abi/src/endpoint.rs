@@ -36,11 +36,8 @@ impl Endpoint {
     /// What the order compares: three numbers, where comparing the bytes would be a call to
     /// memcmp in the kernel half.
     #[inline(always)]
-    fn rank(&self) -> (u64, u64, u16) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.address.octets();
-        let high = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        let low = u64::from_be_bytes([i, j, k, l, m, n, o, p]);
-        (high, low, self.port.number())
+    const fn rank(&self) -> ((u64, u64), u16) {
+        (self.address.halves(), self.port.number())
     }
 
     /// The address and port as one value.

@@ -59,7 +59,7 @@ pub enum Part {
 
 /// Value of the map `flows`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// Address to write.
     pub address: Ip,

@@ -32,6 +32,8 @@ pub mod protocol {
     pub const TCP: u8 = 6;
     /// UDP.
     pub const UDP: u8 = 17;
+    /// ICMP for IPv6.
+    pub const ICMP6: u8 = 58;
     /// SCTP.
     pub const SCTP: u8 = 132;
 }

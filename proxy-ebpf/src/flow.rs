@@ -4,7 +4,7 @@ use packet::choice;
 use proxy_abi::{Counter, Flow, Frontend, Part};
 
 use crate::maps::{self, Refusal};
-use crate::parse::Packet;
+use crate::parse::{Content, Packet};
 use crate::service;
 use crate::verdict::Drop;
 
@@ -23,7 +23,7 @@ pub(crate) fn holds(
     flow: &Flow,
     frontend: impl FnOnce() -> Option<Frontend>,
 ) -> bool {
-    if !packet.opens || matches!(flow.part(), Part::Source) {
+    if packet.content == Content::Continuing || matches!(flow.part(), Part::Source) {
         return true;
     }
     let Some(frontend) = frontend() else {
@@ -43,10 +43,13 @@ pub(crate) fn holds(
     true
 }
 
-/// Makes the flow of a packet that opens one (or goes on with one that was forgotten) and says
-/// where it goes.
-#[inline(always)]
-pub(crate) fn make(packet: &Packet, frontend: &Frontend) -> Result<Flow, Drop> {
+/// Makes the flow of a packet that opens one (or goes on with one that was forgotten), and writes
+/// to `made` where it goes.
+///
+/// A function of its own, not inlined: its keys and values would not fit into the caller's 512
+/// bytes of stack beside the packet.
+#[inline(never)]
+pub(crate) fn make(packet: &Packet, frontend: &Frontend, made: &mut Flow) -> Result<(), Drop> {
     let first = choice::index(choice::flow_hash(&packet.key), frontend.count);
     let dialled = (packet.key.destination, packet.key.destination_port);
     for attempt in 0..ATTEMPTS {
@@ -68,13 +71,13 @@ pub(crate) fn make(packet: &Packet, frontend: &Frontend) -> Result<Flow, Drop> {
             Err(Refusal::Exists) => continue,
             Err(Refusal::Full) => return Err(Drop::FlowTableFull),
         }
-        let flow = Flow::to_endpoint(endpoint, frontend.generation);
-        if maps::put_flow(&packet.key, &flow).is_err() {
+        *made = Flow::to_endpoint(endpoint, frontend.generation);
+        if maps::put_flow(&packet.key, made).is_err() {
             maps::forget_flow(&reply);
             return Err(Drop::FlowTableFull);
         }
         maps::count(Counter::FlowCreated);
-        return Ok(flow);
+        return Ok(());
     }
     Err(Drop::ReverseConflict)
 }

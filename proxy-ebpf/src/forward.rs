@@ -1,27 +1,40 @@
-//! Where a translated packet goes when the stack has already routed it to the old destination.
+//! Where a packet goes once it has its addresses: straight to a pod of this node, straight out of
+//! the node, or through the node's stack, which always can when a shortcut cannot.
 
-use packet::{ethernet, ipv4};
-
+use crate::maps;
+use crate::parse::Packet;
 use crate::skb::{Route, Side, Skb};
 use crate::translate::Outcome;
 use crate::verdict::Drop;
 
-/// Routes a rewritten packet of the node's own anew: the stack chose interface and next hop for
-/// the frontend's address; the endpoint may be a pod of this node or behind another next hop.
+/// A pod's packet: to another pod of this node, or out of the node.
 #[inline(always)]
-pub(crate) fn anew(skb: &Skb, outcome: Result<Outcome, Drop>) -> Result<Outcome, Drop> {
-    let outcome = outcome?;
-    if !matches!(outcome, Outcome::Translated) {
+pub(crate) fn from_pod(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<Outcome, Drop> {
+    if !matches!(outcome, Outcome::Pass | Outcome::Translated) {
         return Ok(outcome);
     }
-    // Read from the packet: what it carries now is what the route must fit.
-    let source = skb
-        .load(ethernet::LEN as u32 + ipv4::SOURCE)
-        .map_err(|_| Drop::Malformed)?;
-    let destination = skb
-        .load(ethernet::LEN as u32 + ipv4::DESTINATION)
-        .map_err(|_| Drop::Malformed)?;
-    match skb.route(source, destination) {
+    let gone = to_local_pod(skb, packet) || out_of_the_node(skb, packet);
+    Ok(if gone { Outcome::Redirected } else { outcome })
+}
+
+/// A packet from the network: to a pod of this node.
+#[inline(always)]
+pub(crate) fn from_network(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<Outcome, Drop> {
+    Ok(if to_local_pod(skb, packet) {
+        Outcome::Redirected
+    } else {
+        outcome
+    })
+}
+
+/// A rewritten packet of the node's own: the stack chose interface and next hop for the
+/// frontend's address; the endpoint may be a pod of this node or behind another next hop.
+#[inline(always)]
+pub(crate) fn from_node(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<Outcome, Drop> {
+    if outcome != Outcome::Translated {
+        return Ok(outcome);
+    }
+    match skb.route(packet) {
         Route::Neighbour { ifindex, addresses } => {
             skb.store(0, &addresses).map_err(|_| Drop::RewriteFailed)?;
             if ifindex == skb.ifindex() {
@@ -34,6 +47,42 @@ pub(crate) fn anew(skb: &Skb, outcome: Result<Outcome, Drop>) -> Result<Outcome,
             skb.redirect_by_neighbour(ifindex);
             Ok(Outcome::Redirected)
         }
-        Route::None => Err(Drop::NoRoute),
+        Route::Other => Err(Drop::NoRoute),
     }
+}
+
+/// Into the pod's own interface, without a stop in the node's stack; whether it went.
+#[inline(always)]
+fn to_local_pod(skb: &Skb, packet: &Packet) -> bool {
+    let Some(pod) = maps::pod(&packet.key.destination) else {
+        return false;
+    };
+    skb.redirect_to_peer(pod.ifindex);
+    true
+}
+
+/// Out of the interface that the routing table names, with the neighbour's address; whether it
+/// went. Whatever is not plain (a next hop to be asked for, a packet too large, the node itself as
+/// destination, the last hop) is the stack's.
+///
+/// Not inlined, for the sake of the caller's stack.
+#[inline(never)]
+fn out_of_the_node(skb: &Skb, packet: &Packet) -> bool {
+    if packet.hops <= 1 {
+        return false;
+    }
+    let Route::Neighbour { ifindex, addresses } = skb.route(packet) else {
+        return false;
+    };
+    if skb.store(0, &addresses).is_err() || skb.spend_hop(packet.family, packet.hops).is_err() {
+        return false;
+    }
+    skb.redirect(ifindex, Side::Out);
+    true
+}
+
+/// Whether the stack made this packet itself, rather than forward it.
+#[inline(always)]
+pub(crate) fn is_nodes_own(skb: &Skb) -> bool {
+    skb.came_from() == 0
 }

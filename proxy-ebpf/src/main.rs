@@ -1,8 +1,8 @@
 //! The kernel half of the service proxy: one thin entry a hook. An entry says where a packet or a
 //! socket stands, calls the walk, and turns its outcome into an action in one exhaustive match.
 //!
-//! The walk of a packet is [`translate`]: parse -> known flow? -> service -> endpoint -> rewrite;
-//! then [`forward`] or [`refuse`], then [`verdict`]. The walk of a socket is [`socket`]: service -> endpoint ->
+//! The walk of a packet: [`parse`] -> [`source`] check -> [`translate`] (known flow? -> service ->
+//! endpoint -> rewrite) -> [`refuse`] or [`forward`] -> [`verdict`]. The walk of a socket is [`socket`]: service -> endpoint ->
 //! address. Maps are touched through [`maps`] alone, packet bytes through [`skb`] alone.
 #![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(target_arch = "bpf", no_main)]
@@ -16,9 +16,9 @@
     reason = "aya's macros wrap each entry in an exported function without the entry's docs"
 )]
 
-mod translate;
-
 mod parse;
+mod source;
+mod translate;
 mod flow;
 mod service;
 mod rewrite;
@@ -34,32 +34,64 @@ mod skb;
 use aya_ebpf::macros::{cgroup_sock_addr, classifier};
 use aya_ebpf::programs::{SockAddrContext, TcContext};
 
-use crate::skb::Skb;
-use crate::translate::{Allow, translate};
-use crate::verdict::{socket_verdict, verdict};
+use crate::parse::parse;
+use crate::refuse::refuse;
+use crate::skb::{Side, Skb};
+use crate::translate::{Allow, Outcome, translate};
+use crate::verdict::{Drop, socket_verdict, verdict};
 
-/// tcx ingress on the host end of a pod's veth: what the pod sends, its own flows and replies.
+/// Ingress on the host end of a pod's veth: what the pod sends, requests and replies.
 #[classifier]
 pub fn from_pod(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
-    let outcome = translate(&skb, Allow::EVERYTHING);
-    verdict(&skb, refuse::to_pod(&skb, outcome))
+    verdict(pods_packet(&skb))
 }
 
-/// tcx ingress on an uplink: replies to the node's own processes take the frontend's address again.
+/// tcx ingress on an uplink: what comes for pods, and replies to the node's own processes.
 #[classifier]
 pub fn from_network(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
-    let outcome = translate(&skb, Allow::REPLIES);
-    verdict(&skb, outcome)
+    verdict(networks_packet(&skb))
 }
 
 /// tcx egress on an uplink: what the node's own processes send to a frontend.
 #[classifier]
 pub fn to_network(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
-    let outcome = forward::anew(&skb, translate(&skb, Allow::REQUESTS));
-    verdict(&skb, refuse::to_node(&skb, outcome))
+    verdict(nodes_packet(&skb))
+}
+
+#[inline(always)]
+fn pods_packet(skb: &Skb) -> Result<Outcome, Drop> {
+    let Some(mut packet) = parse(skb)? else {
+        return Ok(Outcome::Pass);
+    };
+    source::check(skb, &packet)?;
+    let outcome = translate(skb, &mut packet, Allow::EVERYTHING)?;
+    let outcome = refuse(skb, &packet, outcome, Side::Out)?;
+    forward::from_pod(skb, &packet, outcome)
+}
+
+#[inline(always)]
+fn networks_packet(skb: &Skb) -> Result<Outcome, Drop> {
+    let Some(mut packet) = parse(skb)? else {
+        return Ok(Outcome::Pass);
+    };
+    let outcome = translate(skb, &mut packet, Allow::REPLIES)?;
+    forward::from_network(skb, &packet, outcome)
+}
+
+#[inline(always)]
+fn nodes_packet(skb: &Skb) -> Result<Outcome, Drop> {
+    if !forward::is_nodes_own(skb) {
+        return Ok(Outcome::Pass);
+    }
+    let Some(mut packet) = parse(skb)? else {
+        return Ok(Outcome::Pass);
+    };
+    let outcome = translate(skb, &mut packet, Allow::REQUESTS)?;
+    let outcome = refuse(skb, &packet, outcome, Side::In)?;
+    forward::from_node(skb, &packet, outcome)
 }
 
 /// connect() of an IPv4 socket in the node's cgroup.

@@ -6,6 +6,7 @@
 //! | `endpoints` | slot -> endpoint | agent | the agent reports it |
 //! | `flows` | tuple on arrival -> what to rewrite | packet programs | least recently used goes |
 //! | `socket_peers` | socket cookie -> frontend and endpoint | connect programs | the same |
+//! | `pods` | address -> interface and Ethernet address | CNI plugin | ADD fails |
 //! | `counters` | counter -> packets or sockets, per CPU | all programs | fixed |
 //!
 //! All of these are pinned by name, so that they outlive the agent. Sizes are defaults; the agent
@@ -18,7 +19,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use aya_ebpf::programs::SockAddrContext;
 use packet::refusal;
-use proxy_abi::{Counter, Endpoint, Flow, FlowKey, Frontend, FrontendKey, SocketPeer};
+use proxy_abi::{Counter, Endpoint, Flow, FlowKey, Frontend, FrontendKey, Ip, Pod, SocketPeer};
 
 /// 65 536 frontends: 10 000 Services with a few ports and addresses each. Not preallocated, so
 /// that a deleted element is freed after an RCU grace period; a preallocated one may be reused
@@ -38,6 +39,10 @@ static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::pinned(262_144, 0);
 #[map(name = "socket_peers")]
 static SOCKET_PEERS: LruHashMap<u64, SocketPeer> = LruHashMap::pinned(65_536, 0);
 
+/// 4 096 addresses: 2 048 pods of two families. Not preallocated, as `frontends`.
+#[map(name = "pods")]
+static PODS: HashMap<Ip, Pod> = HashMap::pinned(4_096, BPF_F_NO_PREALLOC);
+
 #[map(name = "counters")]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::pinned(Counter::COUNT, 0);
 
@@ -49,9 +54,9 @@ static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 #[repr(C)]
 pub(crate) struct Scratch {
     /// What came.
-    pub(crate) question: [u8; refusal::TCP_FRAME],
+    pub(crate) question: [u8; refusal::RESET_V6],
     /// What goes back.
-    pub(crate) answer: [u8; refusal::UNREACHABLE_FRAME],
+    pub(crate) answer: [u8; refusal::UNREACHABLE_V6],
 }
 
 /// This CPU's scratch memory, with what it last held.
@@ -76,6 +81,13 @@ pub(crate) fn frontend(key: &FrontendKey) -> Option<Frontend> {
 #[inline(always)]
 pub(crate) fn endpoint(slot: u32) -> Option<Endpoint> {
     ENDPOINTS.get(slot).copied()
+}
+
+/// The pod of this node that has an address.
+#[inline(always)]
+pub(crate) fn pod(address: &Ip) -> Option<Pod> {
+    // SAFETY: as for `frontend`.
+    unsafe { PODS.get(address) }.copied()
 }
 
 /// What is known of a packet's flow.

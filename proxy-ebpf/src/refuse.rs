@@ -1,74 +1,106 @@
 //! Says no at once: a packet to a frontend without endpoints becomes its own refusal, a TCP reset
 //! or an ICMP port unreachable, and goes back where it came from.
 
-use packet::{ethernet, refusal};
+use packet::{Family, ethernet, ipv4, ipv6, refusal};
 use proxy_abi::protocol;
 
 use crate::maps;
+use crate::parse::Packet;
 use crate::skb::{Side, Skb};
 use crate::translate::Outcome;
 use crate::verdict::Drop;
 
-/// Refuses a pod's packet: the answer goes out of the interface on which the packet came.
+/// Refuses what has no endpoint. A pod's packet is answered out of the interface on which it came
+/// (`Side::Out`); one of the node's own as if the uplink had received the answer (`Side::In`).
 #[inline(always)]
-pub(crate) fn to_pod(skb: &Skb, outcome: Result<Outcome, Drop>) -> Result<Outcome, Drop> {
-    refuse(skb, outcome, Side::Out)
+pub(crate) fn refuse(
+    skb: &Skb,
+    packet: &Packet,
+    outcome: Outcome,
+    side: Side,
+) -> Result<Outcome, Drop> {
+    if outcome != Outcome::NoEndpoint {
+        return Ok(outcome);
+    }
+    answer(skb, packet)?;
+    skb.redirect(skb.ifindex(), side);
+    Ok(Outcome::Answered)
 }
 
-/// Refuses a packet of the node's own: the answer arrives as if the uplink had received it.
 #[inline(always)]
-pub(crate) fn to_node(skb: &Skb, outcome: Result<Outcome, Drop>) -> Result<Outcome, Drop> {
-    refuse(skb, outcome, Side::In)
-}
-
-#[inline(always)]
-fn refuse(skb: &Skb, outcome: Result<Outcome, Drop>, side: Side) -> Result<Outcome, Drop> {
-    match outcome? {
-        Outcome::NoEndpoint(packet) => {
-            // The builders expect a header without options, which nothing but a test tool sends.
-            if packet.transport as usize != ethernet::LEN + packet::ipv4::LEN {
-                return Err(Drop::NoEndpointSilent);
-            }
-            if packet.key.protocol == protocol::TCP {
-                reset(skb)?
-            } else {
-                unreachable(skb)?
-            };
-            skb.redirect(skb.ifindex(), side);
-            Ok(Outcome::Answered)
-        }
-        other => Ok(other),
+fn answer(skb: &Skb, packet: &Packet) -> Result<(), Drop> {
+    let tcp = packet.key.protocol == protocol::TCP;
+    match (packet.family, packet.transport as usize - ethernet::LEN) {
+        (Family::V4, ipv4::LEN) if tcp => reset_v4(skb),
+        (Family::V4, ipv4::LEN) => unreachable_v4(skb),
+        (Family::V6, ipv6::LEN) if tcp => reset_v6(skb),
+        (Family::V6, ipv6::LEN) => unreachable_v6(skb),
+        // The builders expect a header without options, which nothing but a test tool sends.
+        _ => Err(Drop::NoEndpointSilent),
     }
 }
 
-/// Turns a TCP segment into the reset that answers it.
+// Functions of their own, not inlined, and frames in scratch memory: neither fits into the
+// caller's 512 bytes of stack beside what it holds itself.
+
 #[inline(never)]
-fn reset(skb: &Skb) -> Result<(), Drop> {
+fn reset_v4(skb: &Skb) -> Result<(), Drop> {
+    reset::<{ refusal::RESET_V4 }>(skb, Family::V4)
+}
+
+#[inline(never)]
+fn reset_v6(skb: &Skb) -> Result<(), Drop> {
+    reset::<{ refusal::RESET_V6 }>(skb, Family::V6)
+}
+
+#[inline(never)]
+fn unreachable_v4(skb: &Skb) -> Result<(), Drop> {
+    type Question = [u8; refusal::UNREACHABLE_QUESTION_V4];
+    unreachable::<{ size_of::<Question>() }, { refusal::UNREACHABLE_V4 }>(skb, Family::V4)
+}
+
+#[inline(never)]
+fn unreachable_v6(skb: &Skb) -> Result<(), Drop> {
+    type Question = [u8; refusal::UNREACHABLE_QUESTION_V6];
+    unreachable::<{ size_of::<Question>() }, { refusal::UNREACHABLE_V6 }>(skb, Family::V6)
+}
+
+/// Turns a TCP segment into the reset that answers it.
+#[inline(always)]
+fn reset<const N: usize>(skb: &Skb, family: Family) -> Result<(), Drop> {
     let scratch = maps::scratch().ok_or(Drop::RewriteFailed)?;
-    skb.load_head(&mut scratch.question)
-        .map_err(|_| Drop::Malformed)?;
-    let Some(answer) = scratch.answer.first_chunk_mut() else {
-        return Err(Drop::RewriteFailed);
-    };
-    *answer = [0; refusal::TCP_FRAME];
-    if !refusal::tcp_reset(&scratch.question, answer) {
+    let question: &mut [u8; N] = scratch
+        .question
+        .first_chunk_mut()
+        .ok_or(Drop::RewriteFailed)?;
+    let answer: &mut [u8; N] = scratch
+        .answer
+        .first_chunk_mut()
+        .ok_or(Drop::RewriteFailed)?;
+    skb.load_head(question).map_err(|_| Drop::Malformed)?;
+    *answer = [0; N];
+    if !refusal::tcp_reset(family, question, answer) {
         return Err(Drop::NoEndpointSilent);
     }
     replace(skb, answer)
 }
 
-/// Turns a datagram into the ICMP error that answers it.
-#[inline(never)]
-fn unreachable(skb: &Skb) -> Result<(), Drop> {
+/// Turns a datagram of which `Q` bytes count into the ICMP error of `A` bytes that answers it.
+#[inline(always)]
+fn unreachable<const Q: usize, const A: usize>(skb: &Skb, family: Family) -> Result<(), Drop> {
     let scratch = maps::scratch().ok_or(Drop::RewriteFailed)?;
-    let head: Option<&mut [u8; refusal::UDP_FRAME]> = scratch.question.first_chunk_mut();
-    let Some(head) = head else {
-        return Err(Drop::RewriteFailed);
-    };
-    skb.load_head(head).map_err(|_| Drop::Malformed)?;
-    scratch.answer = [0; refusal::UNREACHABLE_FRAME];
-    refusal::port_unreachable(head, &mut scratch.answer);
-    replace(skb, &scratch.answer)
+    let question: &mut [u8; Q] = scratch
+        .question
+        .first_chunk_mut()
+        .ok_or(Drop::RewriteFailed)?;
+    let answer: &mut [u8; A] = scratch
+        .answer
+        .first_chunk_mut()
+        .ok_or(Drop::RewriteFailed)?;
+    skb.load_head(question).map_err(|_| Drop::Malformed)?;
+    *answer = [0; A];
+    refusal::port_unreachable(family, question, answer);
+    replace(skb, answer)
 }
 
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! Writes another address and port into a packet, and makes its checksums right.
 
-use packet::{ethernet, ipv4, transport};
-use proxy_abi::{Flow, Part};
+use packet::{Family, ethernet, ipv4, ipv6, transport};
+use proxy_abi::{Flow, Ip, Part, Port};
 
 use crate::parse::Packet;
 use crate::skb::{Failed, Skb};
@@ -13,48 +13,58 @@ const IP: u32 = ethernet::LEN as u32;
 #[inline(always)]
 pub(crate) fn rewrite(skb: &Skb, packet: &Packet, flow: &Flow) -> Result<(), Drop> {
     let checksum = transport::checksum_offset(packet.key.protocol).ok_or(Drop::RewriteFailed)?;
-    let (address_at, port_at, old, old_port) = match flow.part() {
+    let checksum = packet.transport + checksum;
+    let (from, port_at) = match flow.part() {
         Part::Source => (
-            IP + ipv4::SOURCE,
+            (packet.key.source, packet.key.source_port),
             packet.transport,
-            packet.key.source,
-            packet.key.source_port,
         ),
         Part::Destination => (
-            IP + ipv4::DESTINATION,
+            (packet.key.destination, packet.key.destination_port),
             packet.transport + 2,
-            packet.key.destination,
-            packet.key.destination_port,
         ),
     };
-    let (new, new_port) = flow.target();
-    let address = Change {
-        at: address_at,
-        from: old.low(),
-        to: new.low(),
+    let to = flow.target();
+    let address_at = IP + address_offset(packet.family, flow.part());
+    // The transport checksum covers the address too, as part of the pseudo header.
+    let done = match packet.family {
+        Family::V4 => write_v4(skb, checksum, address_at, from.0, to.0),
+        Family::V6 => write_v6(skb, checksum, address_at, from.0, to.0),
     };
-    let port = Change {
-        at: port_at,
-        from: old_port.wire(),
-        to: new_port.wire(),
-    };
-    write(skb, packet.transport + checksum, &address, &port).map_err(|_| Drop::RewriteFailed)
-}
-
-/// Bytes that change, at an offset of the frame.
-struct Change<const N: usize> {
-    at: u32,
-    from: [u8; N],
-    to: [u8; N],
+    done.and_then(|()| write_port(skb, checksum, port_at, from.1, to.1))
+        .map_err(|_| Drop::RewriteFailed)
 }
 
 #[inline(always)]
-fn write(skb: &Skb, checksum: u32, address: &Change<4>, port: &Change<2>) -> Result<(), Failed> {
-    // The transport checksum first: it covers the address too, as part of the pseudo header.
-    skb.patch_pseudo(checksum, address.from, address.to)?;
-    skb.patch_transport(checksum, port.from, port.to)?;
-    skb.patch_ip(IP + ipv4::CHECKSUM, address.from, address.to)?;
-    skb.store(address.at, &address.to)?;
-    skb.store(port.at, &port.to)?;
-    Ok(())
+fn address_offset(family: Family, part: Part) -> u32 {
+    match (family, part) {
+        (Family::V4, Part::Source) => ipv4::SOURCE,
+        (Family::V4, Part::Destination) => ipv4::DESTINATION,
+        (Family::V6, Part::Source) => ipv6::SOURCE,
+        (Family::V6, Part::Destination) => ipv6::DESTINATION,
+    }
+}
+
+#[inline(always)]
+fn write_v4(skb: &Skb, checksum: u32, at: u32, from: Ip, to: Ip) -> Result<(), Failed> {
+    skb.patch_pseudo(checksum, from.low(), to.low())?;
+    skb.patch_ip(IP + ipv4::CHECKSUM, from.low(), to.low())?;
+    skb.store(at, &to.low().to_ne_bytes())
+}
+
+/// Word by word: the helper takes four bytes at a time, and IPv6 has no header checksum.
+#[inline(always)]
+fn write_v6(skb: &Skb, checksum: u32, at: u32, from: Ip, to: Ip) -> Result<(), Failed> {
+    let (from, octets, to) = (from.words(), to.octets(), to.words());
+    skb.patch_pseudo(checksum, from[0], to[0])?;
+    skb.patch_pseudo(checksum, from[1], to[1])?;
+    skb.patch_pseudo(checksum, from[2], to[2])?;
+    skb.patch_pseudo(checksum, from[3], to[3])?;
+    skb.store(at, &octets)
+}
+
+#[inline(always)]
+fn write_port(skb: &Skb, checksum: u32, at: u32, from: Port, to: Port) -> Result<(), Failed> {
+    skb.patch_transport(checksum, from.wire(), to.wire())?;
+    skb.store(at, &to.wire())
 }

@@ -5,12 +5,24 @@ use aya_ebpf::bindings::{
     BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_fib_lookup as FibLookup,
 };
 use aya_ebpf::helpers::{
-    bpf_fib_lookup, bpf_redirect, bpf_redirect_neigh, bpf_skb_change_tail, bpf_skb_load_bytes,
+    bpf_fib_lookup, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail,
+    bpf_skb_load_bytes,
 };
 use aya_ebpf::programs::TcContext;
+use packet::{Family, ipv4, ipv6};
+use proxy_abi::Ip;
+
+use crate::parse::Packet;
 
 /// A packet at a tcx hook of an Ethernet device.
 pub(crate) struct Skb(TcContext);
+
+/// A type of which every bit pattern is a value.
+pub(crate) trait Plain: Copy {}
+impl Plain for u8 {}
+impl Plain for u16 {}
+impl Plain for u32 {}
+impl Plain for Ip {}
 
 /// A helper said no: the bytes are not there or cannot be written.
 pub(crate) struct Failed;
@@ -29,8 +41,8 @@ pub(crate) enum Route {
     Neighbour { ifindex: u32, addresses: [u8; 12] },
     /// Out of interface `ifindex`; the next hop must be asked for its Ethernet address.
     Unresolved { ifindex: u32 },
-    /// Nowhere.
-    None,
+    /// Nowhere, or a way that only the stack can take.
+    Other,
 }
 
 impl Skb {
@@ -54,9 +66,9 @@ impl Skb {
         unsafe { (*self.0.skb.skb).ifindex }
     }
 
-    /// `N` bytes from `offset` of the frame.
+    /// `N` plain values (integers, or types made of them) from `offset` of the frame.
     #[inline(always)]
-    pub(crate) fn load<const N: usize>(&self, offset: u32) -> Result<[u8; N], Failed> {
+    pub(crate) fn load<T: Plain, const N: usize>(&self, offset: u32) -> Result<[T; N], Failed> {
         self.0.load(offset as usize).map_err(|_| Failed)
     }
 
@@ -77,8 +89,7 @@ impl Skb {
 
     /// Patches the IPv4 header checksum at `offset` for four bytes that change.
     #[inline(always)]
-    pub(crate) fn patch_ip(&self, offset: u32, from: [u8; 4], to: [u8; 4]) -> Result<(), Failed> {
-        let (from, to) = (u32::from_ne_bytes(from), u32::from_ne_bytes(to));
+    pub(crate) fn patch_ip(&self, offset: u32, from: u32, to: u32) -> Result<(), Failed> {
         self.0
             .l3_csum_replace(offset as usize, from.into(), to.into(), 4)
             .map_err(|_| Failed)
@@ -86,13 +97,7 @@ impl Skb {
 
     /// Patches a transport checksum at `offset` for four bytes of the pseudo header.
     #[inline(always)]
-    pub(crate) fn patch_pseudo(
-        &self,
-        offset: u32,
-        from: [u8; 4],
-        to: [u8; 4],
-    ) -> Result<(), Failed> {
-        let (from, to) = (u32::from_ne_bytes(from), u32::from_ne_bytes(to));
+    pub(crate) fn patch_pseudo(&self, offset: u32, from: u32, to: u32) -> Result<(), Failed> {
         self.patch(
             offset,
             from.into(),
@@ -131,20 +136,40 @@ impl Skb {
         if result == 0 { Ok(()) } else { Err(Failed) }
     }
 
-    /// Asks the node's routing table for the way from `source` to `destination`, as for a packet
-    /// to be forwarded. (As for one of the node's own, BPF_FIB_LOOKUP_OUTPUT, the helper would
-    /// consider no interface but this one.) Forwarding must be enabled on the interface.
+    /// Index of the interface through which the packet came to this machine; 0 for one that the
+    /// node's own stack made.
     #[inline(always)]
-    pub(crate) fn route(&self, source: [u8; 4], destination: [u8; 4]) -> Route {
+    pub(crate) fn came_from(&self) -> u32 {
+        // SAFETY: as for `ifindex`.
+        unsafe { (*self.0.skb.skb).ingress_ifindex }
+    }
+
+    /// Asks the node's routing table for the way of a packet that is to be forwarded. (As for
+    /// one of the node's own, BPF_FIB_LOOKUP_OUTPUT, the helper would consider no interface but
+    /// this one.) Forwarding must be enabled on the interface.
+    #[inline(always)]
+    pub(crate) fn route(&self, packet: &Packet) -> Route {
+        // Address families of linux/socket.h.
+        const AF_INET: u8 = 2;
+        const AF_INET6: u8 = 10;
         const SUCCESS: i64 = 0; // BPF_FIB_LKUP_RET_SUCCESS
         const NO_NEIGHBOUR: i64 = 7; // BPF_FIB_LKUP_RET_NO_NEIGH
-        const AF_INET: u8 = 2;
         // SAFETY: the struct is plain integers and unions of them; zero is a value of each.
         let mut params: FibLookup = unsafe { core::mem::zeroed() };
-        params.family = AF_INET;
         params.ifindex = self.ifindex();
-        params.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(source);
-        params.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(destination);
+        let (source, destination) = (packet.key.source, packet.key.destination);
+        match packet.family {
+            Family::V4 => {
+                params.family = AF_INET;
+                params.__bindgen_anon_3.ipv4_src = source.low();
+                params.__bindgen_anon_4.ipv4_dst = destination.low();
+            }
+            Family::V6 => {
+                params.family = AF_INET6;
+                params.__bindgen_anon_3.ipv6_src = source.words();
+                params.__bindgen_anon_4.ipv6_dst = destination.words();
+            }
+        }
         let size = size_of::<FibLookup>() as i32;
         // SAFETY: the helper reads and writes `params` within the size that it is told.
         let result = unsafe { bpf_fib_lookup(self.0.skb.skb.cast(), &raw mut params, size, 0) };
@@ -156,8 +181,35 @@ impl Skb {
             NO_NEIGHBOUR => Route::Unresolved {
                 ifindex: params.ifindex,
             },
-            _ => Route::None,
+            _ => Route::Other,
         }
+    }
+
+    /// Takes one from the hops that the packet may still take; `hops` is what it has, at least 2.
+    #[inline(always)]
+    pub(crate) fn spend_hop(&self, family: Family, hops: u8) -> Result<(), Failed> {
+        let ip = packet::ethernet::LEN as u32;
+        match family {
+            Family::V4 => {
+                // The helper patches two bytes at a time; the other one does not change.
+                let (from, to) = ([hops, 0], [hops - 1, 0]);
+                let checksum = (ip + ipv4::CHECKSUM) as usize;
+                let (from_word, to_word) = (u16::from_ne_bytes(from), u16::from_ne_bytes(to));
+                self.0
+                    .l3_csum_replace(checksum, from_word.into(), to_word.into(), 2)
+                    .map_err(|_| Failed)?;
+                self.store(ip + ipv4::TTL, &[hops - 1])
+            }
+            Family::V6 => self.store(ip + ipv6::HOP_LIMIT, &[hops - 1]),
+        }
+    }
+
+    /// Into the other end of the veth whose host end is `ifindex`, as if it had received the
+    /// packet from us. Only at ingress.
+    #[inline(always)]
+    pub(crate) fn redirect_to_peer(&self, ifindex: u32) {
+        // SAFETY: as `redirect`.
+        _ = unsafe { bpf_redirect_peer(ifindex, 0) };
     }
 
     /// Sends the packet to an interface as it is.

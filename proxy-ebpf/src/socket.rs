@@ -43,7 +43,7 @@ impl Address for V4 {
     #[inline(always)]
     fn set_ip(&self, ip: Ip) {
         // SAFETY: as above, a store that the verifier checks.
-        unsafe { (*self.0.sock_addr).user_ip4 = u32::from_ne_bytes(ip.low()) };
+        unsafe { (*self.0.sock_addr).user_ip4 = ip.low() };
     }
 }
 
@@ -58,25 +58,16 @@ impl Address for V6 {
         // SAFETY: as for V4. The kernel lets the field be read in words of four bytes, so each
         // is read by itself and volatile, lest the compiler join them into other sizes.
         let word = |index: usize| unsafe {
-            (&raw const (*self.0.sock_addr).user_ip6[index])
-                .read_volatile()
-                .to_ne_bytes()
+            (&raw const (*self.0.sock_addr).user_ip6[index]).read_volatile()
         };
-        let ([a, b, c, d], [e, f, g, h]) = (word(0), word(1));
-        let ([i, j, k, l], [m, n, o, p]) = (word(2), word(3));
-        Ip::v6([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+        Ip::from_words([word(0), word(1), word(2), word(3)])
     }
 
     #[inline(always)]
     fn set_ip(&self, ip: Ip) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = ip.octets();
-        let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
-        let mut index = 0;
-        while index < words.len() {
-            let word = u32::from_ne_bytes(words[index]);
+        for (index, word) in ip.words().into_iter().enumerate() {
             // SAFETY: as for reading, word by word.
             unsafe { (&raw mut (*self.0.sock_addr).user_ip6[index]).write_volatile(word) };
-            index += 1;
         }
     }
 }

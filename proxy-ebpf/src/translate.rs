@@ -1,23 +1,24 @@
-//! The walk of a packet: parse -> known flow? -> service -> endpoint -> rewrite.
+//! The walk of a packet: known flow? -> service -> endpoint -> rewrite.
 
 use proxy_abi::{Flow, Part};
 
-use crate::parse::{Packet, parse};
+use crate::parse::{Content, Packet};
 use crate::rewrite::rewrite;
 use crate::skb::Skb;
 use crate::verdict::Drop;
 use crate::{flow, maps, service};
 
-/// How the walk ended when nothing is wrong with the packet.
+/// How a walk ended when nothing is wrong with the packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// No Service is concerned; the packet is as it came.
-    NotOurs,
-    /// The packet is rewritten and goes on through the node's stack.
+    /// The stack, or another program, goes on with the packet as it is.
+    Pass,
+    /// The packet has other addresses now, and `Packet::key` says which.
     Translated,
-    /// The packet is rewritten and a redirect is noted.
+    /// A redirect is noted.
     Redirected,
     /// The packet's frontend has no endpoint; the packet is as it came.
-    NoEndpoint(Packet),
+    NoEndpoint,
     /// The packet has become its own refusal and a redirect is noted.
     Answered,
 }
@@ -47,45 +48,55 @@ impl Allow {
     };
 }
 
-/// Takes a packet from its bytes to its rewritten bytes.
+/// Takes a packet from what it says to its rewritten bytes, and `packet` with it.
 #[inline(always)]
-pub(crate) fn translate(skb: &Skb, allow: Allow) -> Result<Outcome, Drop> {
-    let Some(packet) = parse(skb)? else {
-        return Ok(Outcome::NotOurs);
-    };
+pub(crate) fn translate(skb: &Skb, packet: &mut Packet, allow: Allow) -> Result<Outcome, Drop> {
+    if packet.content == Content::NoPorts {
+        return Ok(Outcome::Pass);
+    }
     let known = maps::flow(&packet.key);
-    if let Some(known) = known {
+    if let Some(known) = &known {
         let allowed = match known.part() {
             Part::Source => allow.replies,
             Part::Destination => allow.requests,
         };
         if !allowed {
-            return Ok(Outcome::NotOurs);
+            return Ok(Outcome::Pass);
         }
-        if flow::holds(&packet, &known, || service::of_packet(&packet.key)) {
-            rewrite(skb, &packet, &known)?;
-            return Ok(Outcome::Translated);
+        if flow::holds(packet, known, || service::of_packet(&packet.key)) {
+            return translated(skb, packet, known);
         }
+        flow::forget(packet, known);
     }
     if !allow.requests {
-        return Ok(Outcome::NotOurs);
+        return Ok(Outcome::Pass);
     }
-    anew(skb, packet, known)
+    anew(skb, packet)
 }
 
-/// A packet without a flow, or whose flow (`stale`) leads nowhere any more.
+/// A packet without a flow, or whose flow led nowhere any more.
 #[inline(always)]
-fn anew(skb: &Skb, packet: Packet, stale: Option<Flow>) -> Result<Outcome, Drop> {
-    if let Some(stale) = &stale {
-        flow::forget(&packet, stale);
-    }
+fn anew(skb: &Skb, packet: &mut Packet) -> Result<Outcome, Drop> {
     let Some(frontend) = service::of_packet(&packet.key) else {
-        return Ok(Outcome::NotOurs);
+        return Ok(Outcome::Pass);
     };
     if frontend.count == 0 {
-        return Ok(Outcome::NoEndpoint(packet));
+        return Ok(Outcome::NoEndpoint);
     }
-    let flow = flow::make(&packet, &frontend)?;
-    rewrite(skb, &packet, &flow)?;
+    let mut flow = Flow::default();
+    flow::make(packet, &frontend, &mut flow)?;
+    translated(skb, packet, &flow)
+}
+
+#[inline(always)]
+fn translated(skb: &Skb, packet: &mut Packet, flow: &Flow) -> Result<Outcome, Drop> {
+    rewrite(skb, packet, flow)?;
+    let (address, port) = flow.target();
+    match flow.part() {
+        Part::Source => (packet.key.source, packet.key.source_port) = (address, port),
+        Part::Destination => {
+            (packet.key.destination, packet.key.destination_port) = (address, port);
+        }
+    }
     Ok(Outcome::Translated)
 }

@@ -4,7 +4,6 @@ use aya_ebpf::helpers::bpf_set_retval;
 use proxy_abi::Counter;
 
 use crate::maps;
-use crate::skb::Skb;
 use crate::translate::Outcome;
 
 /// tcx: the next program, or the stack, goes on with the packet (linux/bpf.h, TCX_NEXT).
@@ -31,18 +30,19 @@ pub(crate) enum Drop {
     NoRoute,
     NoEndpointSilent,
     EmptySlot,
+    ForgedSource,
 }
 
 /// What becomes of a packet.
 #[must_use]
 #[inline(always)]
-pub(crate) fn verdict(_skb: &Skb, outcome: Result<Outcome, Drop>) -> i32 {
+pub(crate) fn verdict(outcome: Result<Outcome, Drop>) -> i32 {
     let (action, counter) = match outcome {
-        Ok(Outcome::NotOurs | Outcome::Translated) => return TCX_NEXT,
-        Ok(Outcome::Redirected) => return TCX_REDIRECT,
+        Ok(Outcome::Pass | Outcome::Translated) => return TCX_NEXT,
+        Ok(Outcome::Redirected) => (TCX_REDIRECT, Counter::Shortcut),
         Ok(Outcome::Answered) => (TCX_REDIRECT, Counter::NoEndpoint),
         // A hook that cannot answer lets nobody wait for what will not come either.
-        Ok(Outcome::NoEndpoint(_)) | Err(Drop::NoEndpointSilent) => {
+        Ok(Outcome::NoEndpoint) | Err(Drop::NoEndpointSilent) => {
             (TCX_DROP, Counter::NoEndpointSilent)
         }
         Err(Drop::Malformed) => (TCX_DROP, Counter::Malformed),
@@ -51,6 +51,7 @@ pub(crate) fn verdict(_skb: &Skb, outcome: Result<Outcome, Drop>) -> i32 {
         Err(Drop::RewriteFailed) => (TCX_DROP, Counter::RewriteFailed),
         Err(Drop::NoRoute) => (TCX_DROP, Counter::NoRoute),
         Err(Drop::EmptySlot) => (TCX_DROP, Counter::EmptySlot),
+        Err(Drop::ForgedSource) => (TCX_DROP, Counter::ForgedSource),
     };
     maps::count(counter);
     action

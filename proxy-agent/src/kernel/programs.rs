@@ -27,11 +27,12 @@ pub const ALL: [&str; 7] = [
 ];
 
 /// Every map of the kernel half.
-pub const MAPS: [&str; 5] = [
+pub const MAPS: [&str; 6] = [
     map::FRONTENDS,
     map::ENDPOINTS,
     map::FLOWS,
     map::SOCKET_PEERS,
+    map::PODS,
     map::COUNTERS,
 ];
 

@@ -14,7 +14,7 @@ use std::time::Instant;
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions};
 use cluster_model::ServiceName;
-use proxy_abi::{Counter, Endpoint, FrontendKey, Ip, Port};
+use proxy_abi::{Counter, Endpoint, FrontendKey, Ip, Pod, Port};
 use proxy_agent::kernel::maps::ServiceMaps;
 use proxy_agent::kernel::pins::Pins;
 use proxy_agent::kernel::programs::{self, Loaded, Sizes};
@@ -26,6 +26,9 @@ pub(crate) const NEXT: u32 = u32::MAX;
 pub(crate) const DROP: u32 = 2;
 /// The packet is redirected.
 pub(crate) const REDIRECT: u32 = 7;
+
+/// The interface at which a test run's packets stand: `lo` of the test's network namespace.
+const LOOPBACK: u32 = 1;
 
 /// The loaded programs and their maps.
 pub(crate) struct Kernel {
@@ -89,6 +92,16 @@ impl Kernel {
         for operation in operations {
             self.maps.apply(&operation).expect("a map write");
         }
+    }
+
+    /// Makes `address` that of a pod of this node, whose veth is the interface of the test run.
+    pub(crate) fn pod(&mut self, address: &str) {
+        let ip = Ip::from(address.parse::<std::net::IpAddr>().expect("an address"));
+        let data = MapData::from_pin(self.pins.map("pods")).expect("the map");
+        let map = aya::maps::Map::HashMap(data);
+        let mut pods: aya::maps::HashMap<MapData, Ip, Pod> = map.try_into().expect("its shape");
+        pods.insert(ip, Pod::new(LOOPBACK, packet::SENDER), 0)
+            .expect("an entry");
     }
 
     /// Runs a packet program once.

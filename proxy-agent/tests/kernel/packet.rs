@@ -1,20 +1,25 @@
-//! Builds frames with correct checksums, so that "rewritten correctly" is "equal to what the
-//! builder makes of the new addresses".
+//! Builds frames of both families with correct checksums, so that "rewritten correctly" is "equal
+//! to what the builder makes of the new addresses".
 
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddr};
 
 /// A frame in the making.
 #[derive(Clone)]
 pub(crate) struct Builder {
-    source: SocketAddrV4,
-    destination: SocketAddrV4,
+    source: SocketAddr,
+    destination: SocketAddr,
     protocol: u8,
     tcp_flags: u8,
+    sender: [u8; 6],
     payload: Vec<u8>,
     options: Vec<u8>,
     fragment: u16,
     no_checksum: bool,
+    hops: u8,
 }
+
+/// The Ethernet source address of every frame unless told otherwise.
+pub(crate) const SENDER: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
 /// A UDP datagram `from` -> `to`.
 pub(crate) fn udp(from: &str, to: &str) -> Builder {
@@ -36,20 +41,22 @@ impl Builder {
             destination: to.parse().expect("address:port"),
             protocol,
             tcp_flags: 0,
+            sender: SENDER,
             payload: b"hello".to_vec(),
             options: Vec::new(),
             fragment: 0,
             no_checksum: false,
+            hops: 64,
         }
     }
 
-    /// With IP options (four "no operation").
+    /// With IP options (four "no operation"; IPv4).
     pub(crate) fn options(mut self) -> Self {
         self.options = vec![1; 4];
         self
     }
 
-    /// As the fragment at this offset (units of 8 bytes).
+    /// As the fragment at this offset (units of 8 bytes; IPv4).
     pub(crate) fn fragment(mut self, offset: u16) -> Self {
         self.fragment = offset;
         self
@@ -61,24 +68,68 @@ impl Builder {
         self
     }
 
+    /// From this Ethernet address.
+    pub(crate) fn sender(mut self, mac: [u8; 6]) -> Self {
+        self.sender = mac;
+        self
+    }
+
+    /// With so many hops left.
+    pub(crate) fn hops(mut self, hops: u8) -> Self {
+        self.hops = hops;
+        self
+    }
+
+    /// As another protocol, with the same bytes behind the IP header.
+    pub(crate) fn protocol(mut self, number: u8) -> Self {
+        self.protocol = number;
+        self
+    }
+
     /// The frame.
     pub(crate) fn frame(&self) -> Vec<u8> {
-        let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
+        let mut frame = vec![2, 0, 0, 0, 0, 2];
+        frame.extend(self.sender);
         let transport = self.transport();
+        if self.source.is_ipv4() {
+            frame.extend([0x08, 0x00]);
+            frame.extend(self.ipv4(transport.len()));
+        } else {
+            frame.extend([0x86, 0xdd]);
+            frame.extend(self.ipv6(transport.len()));
+        }
+        frame.extend(transport);
+        frame
+    }
+
+    fn ipv4(&self, payload: usize) -> Vec<u8> {
         let header = 20 + self.options.len();
         let mut ip = vec![0x40 | (header / 4) as u8, 0];
-        ip.extend(((header + transport.len()) as u16).to_be_bytes());
+        ip.extend(((header + payload) as u16).to_be_bytes());
         ip.extend([0x12, 0x34]);
         ip.extend(self.fragment.to_be_bytes());
-        ip.extend([64, self.protocol, 0, 0]);
-        ip.extend(self.source.ip().octets());
-        ip.extend(self.destination.ip().octets());
+        ip.extend([self.hops, self.protocol, 0, 0]);
+        ip.extend(self.addresses());
         ip.extend(&self.options);
         let checksum = sum(&ip);
         ip[10..12].copy_from_slice(&checksum);
-        frame.extend(ip);
-        frame.extend(transport);
-        frame
+        ip
+    }
+
+    fn ipv6(&self, payload: usize) -> Vec<u8> {
+        let mut ip = vec![0x60, 0, 0, 0];
+        ip.extend((payload as u16).to_be_bytes());
+        ip.extend([self.protocol, self.hops]);
+        ip.extend(self.addresses());
+        ip
+    }
+
+    fn addresses(&self) -> Vec<u8> {
+        let octets = |at: &SocketAddr| match at.ip() {
+            IpAddr::V4(v4) => v4.octets().to_vec(),
+            IpAddr::V6(v6) => v6.octets().to_vec(),
+        };
+        [octets(&self.source), octets(&self.destination)].concat()
     }
 
     fn transport(&self) -> Vec<u8> {
@@ -96,8 +147,7 @@ impl Builder {
         };
         bytes.extend(&self.payload);
         if !self.no_checksum {
-            let mut pseudo = self.source.ip().octets().to_vec();
-            pseudo.extend(self.destination.ip().octets());
+            let mut pseudo = self.addresses();
             pseudo.extend([0, self.protocol]);
             pseudo.extend((bytes.len() as u16).to_be_bytes());
             pseudo.extend(&bytes);
