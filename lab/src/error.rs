@@ -53,6 +53,12 @@ pub enum LabError {
         /// All of them.
         log: PathBuf,
     },
+    /// A controller, a kubelet or a listener ended, which none of them does by itself.
+    #[error("a part of the lab ended, and the lab with it; see {}", .log.display())]
+    PartEnded {
+        /// Where the reason is to be found.
+        log: PathBuf,
+    },
     /// A node, pod or object that is not there.
     #[error("{0}")]
     NotFound(String),
@@ -62,11 +68,9 @@ pub enum LabError {
     /// The API server refuses.
     #[error("API server: {0}")]
     Api(String),
-    /// A step of the demonstration did not hold.
-    #[error("step {step:?}: expected {expected}, saw {seen}")]
-    Step {
-        /// The step.
-        step: String,
+    /// What the demonstration shows is not so.
+    #[error("expected {expected}, saw {seen}")]
+    NotHeld {
         /// What should have been.
         expected: String,
         /// What was.
