@@ -1,15 +1,19 @@
 //! ADD: carries a plan out. Everything that can be refused is refused before anything is made;
 //! whatever was made is taken back when a later step fails.
 
+use ipnet::IpNet;
 use nix::errno::Errno;
+use proxy_abi::Pod;
+use proxy_abi::ownership::map::PODS;
 use proxy_abi::ownership::program::FROM_POD;
 
 use crate::error::Error;
-use crate::lease::Leases;
+use crate::lease::{Boot, Leases};
 use crate::message;
 use crate::namespace::PodNamespace;
 use crate::netlink::Netlink;
 use crate::plan::Plan;
+use crate::pods::Pods;
 use crate::program::{Attach, Program};
 use crate::reply::{AddResult, Reply};
 use crate::request::Add;
@@ -25,13 +29,11 @@ pub(crate) fn add(request: &Add) -> Result<Reply, Error> {
     refuse_taken_name(request, &mut node.in_pod)?;
 
     let mut undo = Undo::of(&request.attachment);
-    let leases = Leases::of(&request.places.leases);
-    let mut addresses = Vec::with_capacity(request.range_sets.len());
-    for (number, set) in request.range_sets.iter().enumerate() {
-        let address = leases.acquire(number, set, &request.attachment)?;
-        undo.note(Done::Lease(request.places.leases.clone(), address));
-        addresses.push(address);
-    }
+    let folder = &request.places.leases;
+    let boot = Boot::current();
+    let addresses =
+        Leases::of(folder).acquire(&request.pools, &request.attachment, boot.as_ref())?;
+    undo.note(Done::Leases(folder.clone(), addresses.clone()));
     let plan = Plan::new(request, &addresses, sysctl::has_ipv6());
     node.apply(&plan, &mut undo)?;
     undo.clear();
@@ -42,6 +44,7 @@ pub(crate) fn add(request: &Add) -> Result<Reply, Error> {
 struct Node {
     namespace: PodNamespace,
     program: Program,
+    pods: Pods,
     in_pod: Netlink,
     on_node: Netlink,
 }
@@ -51,6 +54,7 @@ impl Node {
         let namespace = PodNamespace::open(&request.netns)?;
         Ok(Self {
             program: Program::open(&request.places.program_pin(FROM_POD))?,
+            pods: Pods::open(&request.places.map_pin(PODS))?,
             in_pod: namespace.netlink()?,
             on_node: Netlink::open()?,
             namespace,
@@ -85,8 +89,18 @@ impl Node {
         // kernel's link watch has run; asking for its state makes it run now (Linux 6.8,
         // facd15dfd691), so that the node's first packet to the pod (a probe) is not lost.
         self.on_node
-            .run(vec![message::find_link(&plan.host.name)])
-            .map(drop)
+            .run(vec![message::find_link(&plan.host.name)])?;
+        self.announce(plan, host, undo)
+    }
+
+    /// Last of all, the programs get to know the pod: from here on they let its packets pass and
+    /// send others' to it.
+    fn announce(&self, plan: &Plan, host: u32, undo: &mut Undo<'_>) -> Result<(), Error> {
+        let addresses: Vec<_> = plan.pod.addresses.iter().map(IpNet::addr).collect();
+        undo.note(Done::Entries(plan.pods_pin.clone(), addresses.clone()));
+        let pod = Pod::new(host, plan.pod.mac.0);
+        let mut entries = addresses.into_iter();
+        entries.try_for_each(|address| self.pods.set(address, pod))
     }
 
     fn create(&mut self, plan: &Plan) -> Result<(), Error> {

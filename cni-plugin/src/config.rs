@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use proxy_abi::ownership::{DEFAULT_BPFFS, PIN_LINKS, PIN_PROGRAMS, PIN_ROOT};
+use proxy_abi::ownership::{DEFAULT_BPFFS, PIN_LINKS, PIN_MAPS, PIN_PROGRAMS, PIN_ROOT};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -77,6 +77,11 @@ impl Places {
     /// Pin of a program that the agent loaded.
     pub(crate) fn program_pin(&self, program: &str) -> PathBuf {
         self.bpffs.join(PIN_ROOT).join(PIN_PROGRAMS).join(program)
+    }
+
+    /// Pin of a map that the agent made.
+    pub(crate) fn map_pin(&self, map: &str) -> PathBuf {
+        self.bpffs.join(PIN_ROOT).join(PIN_MAPS).join(map)
     }
 
     /// Pin of the link between a program and one interface.

@@ -2,7 +2,6 @@
 //! runtime gets to see of it is decided in `report`.
 
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::range::RangeError;
@@ -96,6 +95,9 @@ pub(crate) enum Error {
         /// The lease folder.
         folder: PathBuf,
     },
+    /// An address that was asked for is not free.
+    #[error("the address asked for already has a lease: {}", .0.display())]
+    Taken(PathBuf),
     /// A file operation on leases, pins or sysctls failed.
     #[error("cannot {doing} {}", path.display())]
     File {
@@ -129,9 +131,6 @@ pub(crate) enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A lease to give back belongs to somebody else.
-    #[error("the lease of {0} is no longer this container's")]
-    ForeignLease(IpAddr),
     /// DEL went on after the first failure and found more.
     #[error("{} things could not be removed: {}", .0.len(), joined(.0))]
     Several(Vec<Self>),
@@ -149,6 +148,12 @@ impl Error {
             path,
             source,
         }
+    }
+
+    /// Adapter for operations on pinned BPF objects.
+    pub(crate) fn pinned(doing: &'static str, pin: &Path) -> impl FnOnce(io::Error) -> Self {
+        let pin = pin.to_owned();
+        move |source| Self::Pinned { doing, pin, source }
     }
 
     /// The kernel's error number, where it was the kernel that refused.

@@ -6,13 +6,17 @@
 //! <dataDir>/<network>/last_reserved_ip.0    the address last given out of range set 0
 //! <dataDir>/<network>/lock                  flock(2), held by whoever changes anything here
 //! <dataDir>/<network>/.lease-being-written  ours, gone again before the lock is released
+//! <dataDir>/<network>/.boot-id              ours, the boot of the node the leases are of
 //! ```
 //!
 //! Safe against a crash at any instruction: a lease appears under its name with its content, or
 //! not at all. (It is not synced to disk: after a power loss no pod is left that owned it.)
 
+mod boot;
+mod draft;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -23,9 +27,29 @@ use crate::attachment::Attachment;
 use crate::error::Error;
 use crate::range::RangeSet;
 
+pub(crate) use boot::Boot;
+use draft::Draft;
+
 const LOCK: &str = "lock";
 const LAST_RESERVED: &str = "last_reserved_ip";
-const DRAFT: &str = ".lease-being-written";
+
+/// Where one of a pod's addresses comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pool {
+    /// The addresses.
+    pub(crate) ranges: RangeSet,
+    /// The one of them it has to be; `None` for the next free one.
+    pub(crate) wish: Option<IpAddr>,
+}
+
+/// An address and who has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    /// The address.
+    pub(crate) address: IpAddr,
+    /// The file's content, trimmed; nothing where it cannot be read as text.
+    pub(crate) owner: String,
+}
 
 /// The leases of one network.
 #[derive(Debug)]
@@ -39,7 +63,8 @@ impl<'a> Leases<'a> {
         Self { folder }
     }
 
-    /// Takes the next free address of a range set. `set` is the set's number in the configuration.
+    /// Takes one address from each pool, or none at all. The number of a pool is that of its
+    /// range set in the configuration.
     ///
     /// Unlike `host-local` it does not read all leases first to see whether `owner` has one: the
     /// host interface's name is the owner's, so a second ADD fails on that without an O(n) scan.
@@ -48,87 +73,130 @@ impl<'a> Leases<'a> {
     /// When every address has a lease, or the files cannot be written.
     pub(crate) fn acquire(
         &self,
-        set: usize,
-        ranges: &RangeSet,
+        pools: &[Pool],
         owner: &Attachment,
-    ) -> Result<IpAddr, Error> {
+        boot: Option<&Boot>,
+    ) -> Result<Vec<IpAddr>, Error> {
         fs::create_dir_all(self.folder)
             .map_err(Error::file("create the lease folder", self.folder))?;
         let _lock = self.lock()?;
-        let draft = Draft::write(self.folder.join(DRAFT), owner)?;
-        for address in ranges.candidates(self.last_reserved(set)) {
-            let lease = self.folder.join(address.to_string());
-            if draft
-                .publish(&lease)
-                .map_err(Error::file("write the lease", &lease))?
-            {
-                self.remember(set, address)
-                    .inspect_err(|_| drop(fs::remove_file(&lease)))?;
+        if let Some(boot) = boot {
+            self.recover_from_reboot(boot)?;
+        }
+        let draft = Draft::write(self.folder, owner)?;
+        let mut taken = Vec::with_capacity(pools.len());
+        for (number, pool) in pools.iter().enumerate() {
+            let address = self.publish(&draft, number, pool).inspect_err(|_| {
+                // The first error is the one to tell; what stays behind, DEL releases.
+                for address in &taken {
+                    let _leftover = fs::remove_file(self.path(*address));
+                }
+            })?;
+            taken.push(address);
+        }
+        Ok(taken)
+    }
+
+    /// Puts a lease on the first candidate that has none.
+    fn publish(&self, draft: &Draft, number: usize, pool: &Pool) -> Result<IpAddr, Error> {
+        if let Some(wish) = pool.wish {
+            return match self.publish_as(draft, wish)? {
+                true => Ok(wish),
+                false => Err(Error::Taken(self.path(wish))),
+            };
+        }
+        for address in pool.ranges.candidates(self.last_reserved(number)) {
+            if self.publish_as(draft, address)? {
+                self.remember(number, address)
+                    .inspect_err(|_| drop(fs::remove_file(self.path(address))))?;
                 return Ok(address);
             }
         }
         Err(Error::Exhausted {
-            ranges: ranges.to_string(),
+            ranges: pool.ranges.to_string(),
             folder: self.folder.to_owned(),
         })
     }
 
-    /// Gives back one address that `owner` took a moment ago.
-    ///
-    /// # Errors
-    /// When the lease is not `owner`'s, or cannot be removed.
-    pub(crate) fn give_back(&self, address: IpAddr, owner: &Attachment) -> Result<(), Error> {
-        let _lock = self.lock()?;
-        let lease = self.folder.join(address.to_string());
-        let content = fs::read_to_string(&lease).map_err(Error::file("read the lease", &lease))?;
-        if content.trim() != owner.lease() {
-            return Err(Error::ForeignLease(address));
-        }
-        fs::remove_file(&lease).map_err(Error::file("remove the lease", &lease))
+    fn publish_as(&self, draft: &Draft, address: IpAddr) -> Result<bool, Error> {
+        let lease = self.path(address);
+        let published = draft.publish(&lease);
+        published.map_err(Error::file("write the lease", &lease))
     }
 
-    /// Releases every lease of `owner` and says how many there were. None is fine: DEL may come
+    /// All leases there are. Without the lock: each appears whole, and what is read here is read
+    /// again before it is removed.
+    ///
+    /// # Errors
+    /// When the folder is there and cannot be read.
+    pub(crate) fn list(&self) -> Result<Vec<Lease>, Error> {
+        let entries = match fs::read_dir(self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.and_then(Iterator::collect::<Result<Vec<_>, _>>),
+        };
+        let entries = entries.map_err(Error::file("read the lease folder", self.folder))?;
+        let addresses = entries
+            .iter()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let leases = addresses.map(|address| Lease {
+            address,
+            owner: self.owner(address).unwrap_or_default(),
+        });
+        Ok(leases.collect())
+    }
+
+    /// The leases of an owner. Those of a `host-local` before 0.8, which knew no interfaces,
+    /// count when there are no others.
+    ///
+    /// # Errors
+    /// See [`Self::list`].
+    pub(crate) fn of_owner(&self, owner: &Attachment) -> Result<Vec<Lease>, Error> {
+        let all = self.list()?;
+        let with = |content: &str| -> Vec<Lease> {
+            let theirs = all.iter().filter(|lease| lease.owner == content);
+            theirs.cloned().collect()
+        };
+        let leases = with(&owner.lease());
+        Ok(if leases.is_empty() {
+            with(owner.old_lease())
+        } else {
+            leases
+        })
+    }
+
+    /// Releases leases, as far as they are still what they were. None is fine: DEL may come
     /// twice, or for a pod whose ADD never got this far.
     ///
     /// # Errors
     /// All that could not be removed; the rest is.
-    pub(crate) fn release(&self, owner: &Attachment) -> Result<usize, Error> {
+    pub(crate) fn release(&self, leases: &[Lease]) -> Result<(), Error> {
         if !self.folder.exists() {
-            return Ok(0);
+            return Ok(());
         }
         let _lock = self.lock()?;
         // Under the lock nobody is writing one, so it is what a killed ADD left.
-        remove_draft(&self.folder.join(DRAFT))?;
-        let released = self.remove_where(|content| content == owner.lease())?;
-        if released > 0 {
-            return Ok(released);
-        }
-        self.remove_where(|content| content == owner.old_lease())
+        Draft::remove_leftover(self.folder)?;
+        let unchanged = leases
+            .iter()
+            .filter(|lease| self.owner(lease.address).unwrap_or_default() == lease.owner);
+        let failures = unchanged.filter_map(|lease| self.remove(lease.address).err());
+        Error::all(failures.collect())
     }
 
-    fn remove_where(&self, matches: impl Fn(&str) -> bool) -> Result<usize, Error> {
-        let read = Error::file("read the lease folder", self.folder);
-        let entries: Vec<_> = fs::read_dir(self.folder)
-            .and_then(Iterator::collect)
-            .map_err(read)?;
-        let mut errors = Vec::new();
-        let mut removed = 0;
-        for entry in entries
-            .iter()
-            .filter(|entry| is_lease(entry.file_name().to_str()))
-        {
-            // What cannot be read as text is nobody's lease: not ours to judge.
-            let path = entry.path();
-            let content = fs::read_to_string(&path).unwrap_or_default();
-            if !matches(content.trim()) {
-                continue;
+    /// Who has an address; `None` when nobody has, or the file cannot be read as text.
+    pub(crate) fn owner(&self, address: IpAddr) -> Option<String> {
+        let content = fs::read_to_string(self.path(address)).ok()?;
+        Some(content.trim().to_owned())
+    }
+
+    fn remove(&self, address: IpAddr) -> Result<(), Error> {
+        let lease = self.path(address);
+        match fs::remove_file(&lease) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::file("remove the lease", &lease)(error))
             }
-            match fs::remove_file(&path) {
-                Ok(()) => removed += 1,
-                Err(error) => errors.push(Error::file("remove the lease", &path)(error)),
-            }
+            _gone => Ok(()),
         }
-        Error::all(errors).map(|()| removed)
     }
 
     /// Waits for whoever holds the lock; the kernel frees it when a holder dies.
@@ -177,64 +245,9 @@ impl<'a> Leases<'a> {
     fn cursor(&self, set: usize) -> PathBuf {
         self.folder.join(format!("{LAST_RESERVED}.{set}"))
     }
-}
 
-fn is_lease(name: Option<&str>) -> bool {
-    name.is_some_and(|name| name.parse::<IpAddr>().is_ok())
-}
-
-fn remove_draft(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(Error::file("remove the leftover", path)(error))
-        }
-        _gone => Ok(()),
-    }
-}
-
-/// A lease with its content and without its name. Removed when dropped: what counts by then is
-/// the hard link under the address.
-struct Draft {
-    path: PathBuf,
-}
-
-impl Draft {
-    /// Only called under the lock, so there is one at a time. A leftover may be a second name of
-    /// a published lease (a crash between link and remove), so it is unlinked, never overwritten.
-    fn write(path: PathBuf, owner: &Attachment) -> Result<Self, Error> {
-        remove_draft(&path)?;
-        let opened = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&path);
-        let mut file = opened.map_err(Error::file("create", &path))?;
-        let draft = Self { path };
-        file.write_all(owner.lease().as_bytes())
-            .map_err(Error::file("write", &draft.path))?;
-        Ok(draft)
-    }
-
-    /// Gives the draft the lease's name unless somebody has it; link(2) is exclusive and atomic.
-    fn publish(&self, lease: &Path) -> io::Result<bool> {
-        match fs::hard_link(&self.path, lease) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            linked => return linked.map(|()| true),
-        }
-        // An empty file was created by a writer that died before it wrote: writers hold the lock
-        // until the content is there, and the lock is ours.
-        if fs::symlink_metadata(lease)?.len() > 0 {
-            return Ok(false);
-        }
-        fs::remove_file(lease)?;
-        fs::hard_link(&self.path, lease).map(|()| true)
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // Failing to is harmless: the next ADD or DEL removes it.
-        let _leftover = fs::remove_file(&self.path);
+    fn path(&self, address: IpAddr) -> PathBuf {
+        self.folder.join(address.to_string())
     }
 }
 

@@ -21,6 +21,8 @@ mod del;
 mod message;
 mod namespace;
 mod netlink;
+mod pin;
+mod pods;
 mod program;
 mod sysctl;
 mod undo;

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net};
-use proxy_abi::ownership::{POD_NEXT_HOP_V4, program};
+use proxy_abi::ownership::{POD_NEXT_HOP_V4, map, program};
 
 use crate::attachment::Mac;
 use crate::program::Attach;
@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) attach: Attach,
     /// Where its link is pinned, if it is attached by one.
     pub(crate) link_pin: PathBuf,
+    /// Pin of the map in which the programs find the pod.
+    pub(crate) pods_pin: PathBuf,
 }
 
 /// One end of the veth pair and what belongs to it.
@@ -99,6 +101,7 @@ impl Plan {
             sysctls: sysctls(&name, no_link_local),
             attach: request.attach,
             link_pin: request.places.link_pin(program::FROM_POD, &name),
+            pods_pin: request.places.map_pin(map::PODS),
             host: End {
                 name,
                 mac: host_mac,
@@ -171,6 +174,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::attachment::tests::mk_attachment;
     use crate::config::Places;
+    use crate::lease::Pool;
     use crate::range::tests::mk_set;
     use crate::version::CniVersion;
 
@@ -185,7 +189,10 @@ pub(crate) mod tests {
                 leases: "/leases/flatnet".into(),
                 bpffs: "/bpf".into(),
             },
-            range_sets: vec![mk_set(&["10.244.1.0/24"])],
+            pools: vec![Pool {
+                ranges: mk_set(&["10.244.1.0/24"]),
+                wish: None,
+            }],
             mtu: Some(1450),
             attach: Attach::Filter,
             dns: serde_json::json!({}),

@@ -5,12 +5,12 @@
 //! a link, it is done here.
 
 use std::fs;
-use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::bpf;
 use crate::error::Error;
+use crate::pin;
 
 /// How the program is attached to the host end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +35,7 @@ impl Program {
     /// # Errors
     /// [`Error::NotReady`] when there is no such pin: the agent has still to load it.
     pub(crate) fn open(pin: &Path) -> Result<Self, Error> {
-        bpf::open_pin(pin).map(Self).map_err(|error| match error {
-            error if is_missing(&error) => Error::NotReady(pin.to_owned()),
-            other => failed("open the pinned program", pin)(other),
-        })
+        pin::open(pin).map(Self)
     }
 
     /// Its number, to name it to the kernel while this is open.
@@ -53,34 +50,13 @@ impl Program {
     /// When the kernel refuses one or the other.
     pub(crate) fn attach_link(&self, ifindex: u32, link_pin: &Path) -> Result<(), Error> {
         // The interface was made a moment ago, so a pin of its name is a crash's leftover.
-        unpin(link_pin)?;
+        pin::remove(link_pin)?;
         if let Some(folder) = link_pin.parent() {
             fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
         }
         let attaching = "attach (tcx, needs Linux 6.6) the program to be pinned as";
         let link = bpf::attach_tcx_ingress(self.0.as_fd(), ifindex)
-            .map_err(failed(attaching, link_pin))?;
-        bpf::pin(link.as_fd(), link_pin).map_err(failed("pin the link", link_pin))
+            .map_err(Error::pinned(attaching, link_pin))?;
+        bpf::pin(link.as_fd(), link_pin).map_err(Error::pinned("pin the link", link_pin))
     }
-}
-
-/// Removes the pin of a link; fine if there is none.
-///
-/// # Errors
-/// When it is there and cannot be removed.
-pub(crate) fn unpin(link_pin: &Path) -> Result<(), Error> {
-    match fs::remove_file(link_pin) {
-        Err(error) if !is_missing(&error) => Err(Error::file("remove the pin", link_pin)(error)),
-        _gone => Ok(()),
-    }
-}
-
-/// Whether that is how the kernel says that a path leads nowhere.
-fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-fn failed(doing: &'static str, pin: &Path) -> impl FnOnce(io::Error) -> Error {
-    let pin: PathBuf = pin.to_owned();
-    move |source| Error::Pinned { doing, pin, source }
 }

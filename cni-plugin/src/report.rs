@@ -24,7 +24,6 @@ mod code {
     pub(super) const ALREADY_ATTACHED: u32 = 101;
     pub(super) const NETLINK: u32 = 102;
     pub(super) const PINNED: u32 = 103;
-    pub(super) const LEASE: u32 = 104;
     pub(super) const BUG: u32 = 199;
 }
 
@@ -75,11 +74,10 @@ fn code_of(error: &Error) -> u32 {
         Error::Decode(_) => code::DECODE_FAILURE,
         Error::Config { .. } | Error::Ranges { .. } => code::INVALID_CONFIG,
         Error::NotReady(_) => code::TRY_AGAIN_LATER,
-        Error::Exhausted { .. } => code::NO_FREE_ADDRESS,
+        Error::Exhausted { .. } | Error::Taken(_) => code::NO_FREE_ADDRESS,
         Error::InterfaceExists { .. } | Error::AlreadyAttached(_) => code::ALREADY_ATTACHED,
         Error::Netlink { .. } => code::NETLINK,
         Error::Pinned { .. } => code::PINNED,
-        Error::ForeignLease(_) => code::LEASE,
         Error::Several(errors) => errors.first().map_or(code::BUG, code_of),
         Error::Panic(_) => code::BUG,
     }
@@ -129,7 +127,7 @@ mod tests {
     fn several_errors_are_all_told() {
         let errors = vec![
             Error::Panic("a".into()),
-            Error::ForeignLease("10.0.0.2".parse().unwrap()),
+            Error::Taken("/leases/10.0.0.2".into()),
         ];
         let report = parsed(&Error::all(errors).unwrap_err());
         assert_eq!(report["code"], 199);

@@ -7,6 +7,7 @@ use crate::attachment::{Attachment, ContainerId, InterfaceName};
 use crate::config::{Config, Places};
 use crate::error::Error;
 use crate::input::Input;
+use crate::lease::Pool;
 use crate::program::Attach;
 use crate::range::RangeSet;
 use crate::version::{self, CniVersion};
@@ -34,7 +35,7 @@ pub(crate) struct Add {
     /// Leases and pins.
     pub(crate) places: Places,
     /// One address is taken from each.
-    pub(crate) range_sets: Vec<RangeSet>,
+    pub(crate) pools: Vec<Pool>,
     /// MTU of both ends in bytes; `None` for the kernel's default.
     pub(crate) mtu: Option<u32>,
     /// How the program is attached.
@@ -91,11 +92,16 @@ fn parse_add(input: &Input) -> Result<Add, Error> {
         attachment,
         netns,
         places: config.places()?,
-        range_sets: config.range_sets()?,
+        pools: pools(config.range_sets()?),
         mtu: config.mtu()?,
         attach: config.attach(),
         dns: config.dns(),
     })
+}
+
+fn pools(sets: Vec<RangeSet>) -> Vec<Pool> {
+    let pool = |ranges| Pool { ranges, wish: None };
+    sets.into_iter().map(pool).collect()
 }
 
 fn parse_del(input: &Input) -> Result<Del, Error> {

@@ -7,18 +7,21 @@ use std::path::PathBuf;
 use crate::attachment::Attachment;
 use crate::del;
 use crate::error::Error;
-use crate::lease::Leases;
-use crate::program;
+use crate::lease::{Lease, Leases};
+use crate::pin;
+use crate::pods::Pods;
 
 /// Something done that can be taken back.
 #[derive(Debug)]
 pub(crate) enum Done {
-    /// An address was leased from the files in that folder.
-    Lease(PathBuf, IpAddr),
+    /// Addresses were leased from the files in that folder.
+    Leases(PathBuf, Vec<IpAddr>),
     /// A host interface was made.
     Interface(String),
     /// A link may have been pinned.
     Pin(PathBuf),
+    /// Entries of these addresses may have been made in the map pinned there.
+    Entries(PathBuf, Vec<IpAddr>),
 }
 
 /// The list.
@@ -49,9 +52,21 @@ impl<'a> Undo<'a> {
 
     fn take_back(&self, done: Done) -> Result<(), Error> {
         match done {
-            Done::Lease(folder, address) => Leases::of(&folder).give_back(address, self.owner),
+            Done::Leases(folder, addresses) => {
+                let owner = self.owner.lease();
+                let lease = |address| Lease {
+                    address,
+                    owner: owner.clone(),
+                };
+                let leases: Vec<_> = addresses.into_iter().map(lease).collect();
+                Leases::of(&folder).release(&leases)
+            }
             Done::Interface(name) => del::delete_interface(&name),
-            Done::Pin(path) => program::unpin(&path),
+            Done::Pin(path) => pin::remove(&path),
+            Done::Entries(map, addresses) => match Pods::open_if_there(&map)? {
+                Some(pods) => pods.remove(|address, _| addresses.contains(&address)),
+                None => Ok(()),
+            },
         }
     }
 }

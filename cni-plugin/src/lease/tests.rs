@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::thread;
 
+use super::draft::DRAFT;
 use super::*;
 use crate::attachment::tests::mk_attachment;
 use crate::range::tests::mk_set;
@@ -27,15 +28,26 @@ impl Fixture {
     }
 
     fn take(&self, ranges: &RangeSet, container: &str) -> Result<String, Error> {
-        self.leases()
-            .acquire(0, ranges, &mk_attachment(container, "eth0"))
-            .map(|ip| ip.to_string())
+        let pool = Pool {
+            ranges: ranges.clone(),
+            wish: None,
+        };
+        self.take_from(&[pool], container)
+            .map(|taken| taken[0].clone())
     }
 
+    fn take_from(&self, pools: &[Pool], container: &str) -> Result<Vec<String>, Error> {
+        let owner = mk_attachment(container, "eth0");
+        let taken = self.leases().acquire(pools, &owner, None)?;
+        Ok(taken.iter().map(IpAddr::to_string).collect())
+    }
+
+    /// As DEL does; says how many there were.
     fn release(&self, container: &str) -> usize {
-        self.leases()
-            .release(&mk_attachment(container, "eth0"))
-            .unwrap()
+        let owner = mk_attachment(container, "eth0");
+        let theirs = self.leases().of_owner(&owner).unwrap();
+        self.leases().release(&theirs).unwrap();
+        theirs.len()
     }
 
     fn names(&self) -> BTreeSet<String> {
@@ -210,19 +222,51 @@ fn what_a_crash_leaves_does_no_harm() {
 }
 
 #[test]
-fn giving_back_checks_the_owner() {
+fn a_lease_that_changed_hands_is_not_released() {
     let fixture = Fixture::new();
     fixture.put("10.0.0.2", "c1\r\neth0");
-    let address = "10.0.0.2".parse().unwrap();
-    let foreign = fixture
-        .leases()
-        .give_back(address, &mk_attachment("c2", "eth0"));
-    assert!(matches!(foreign, Err(Error::ForeignLease(_))));
-    fixture
-        .leases()
-        .give_back(address, &mk_attachment("c1", "eth0"))
-        .unwrap();
-    assert!(!fixture.names().contains("10.0.0.2"));
+    fixture.put("10.0.0.3", "c1\r\neth0");
+    let owner = mk_attachment("c1", "eth0");
+    let theirs = fixture.leases().of_owner(&owner).unwrap();
+    fixture.put("10.0.0.3", "c2\r\neth0");
+    fixture.leases().release(&theirs).unwrap();
+    assert_eq!(
+        fixture.names(),
+        ["10.0.0.3", "lock"].map(String::from).into()
+    );
+}
+
+#[test]
+fn a_pod_gets_an_address_from_each_pool_or_none_at_all() {
+    let fixture = Fixture::new();
+    let pool = |subnet, wish: Option<&str>| Pool {
+        ranges: mk_set(&[subnet]),
+        wish: wish.map(|address| address.parse().unwrap()),
+    };
+    let both = [pool("10.0.0.0/29", None), pool("fd00::/125", None)];
+    let taken = fixture.take_from(&both, "c1").unwrap();
+    assert_eq!(taken, ["10.0.0.2", "fd00::2"]);
+    assert_eq!(
+        fs::read_to_string(fixture.folder.join("last_reserved_ip.1")).unwrap(),
+        "fd00::2"
+    );
+    let wished = [
+        pool("10.0.0.0/29", None),
+        pool("fd00::/125", Some("fd00::6")),
+    ];
+    let taken = fixture.take_from(&wished, "c2").unwrap();
+    assert_eq!(taken, ["10.0.0.3", "fd00::6"]);
+    let before = fixture.names();
+    let refused = fixture.take_from(&wished, "c3").unwrap_err();
+    assert!(refused.to_string().contains("fd00::6"), "{refused}");
+    assert_eq!(fixture.names(), before, "nothing of the other pool either");
+    assert_eq!(fixture.release("c2"), 2);
+    assert_eq!(fixture.take_from(&wished, "c3").unwrap()[1], "fd00::6");
+    assert_eq!(
+        fixture.take_from(&both, "c4").unwrap()[1],
+        "fd00::3",
+        "a wish leaves the round where it was"
+    );
 }
 
 #[test]

@@ -16,6 +16,12 @@ fn add_makes_what_the_result_says_and_del_removes_it() {
         check_pod_side(&pod, &result);
         check_node_side(&host, &result);
         assert_eq!(read(node.lease("10.244.1.2")), "c1\r\neth0");
+        let entry = node.pods()[&"10.244.1.2".parse().unwrap()];
+        assert_eq!(entry.0, index_of(&host));
+        assert_eq!(
+            entry.1.map(|byte| format!("{byte:02x}")).join(":"),
+            result["interfaces"][1]["mac"]
+        );
 
         assert_eq!(node.call("DEL", "c1", &pod.path()).succeed(), Value::Null);
         assert_eq!(node.leftovers(), before);
@@ -103,6 +109,11 @@ fn check_node_side(host: &str, result: &Value) {
     assert_eq!(filters[0]["options"]["direct-action"], true);
 }
 
+fn index_of(interface: &str) -> u32 {
+    let index = &ip_json(&["link", "show", "dev", interface])[0]["ifindex"];
+    index.as_u64().unwrap().try_into().unwrap()
+}
+
 fn names(links: &Value) -> Vec<&str> {
     links
         .as_array()
@@ -120,6 +131,7 @@ fn del_needs_neither_the_namespace_nor_a_lease_nor_an_add() {
         let pod = Pod::new();
         let result = node.add("c1", &pod);
         drop(pod);
+        // The entry in the map is found by the interface, then.
         std::fs::remove_file(node.lease(&address_of(&result))).unwrap();
         let gone = node
             .call("DEL", "c1", "/run/netns/gone")

@@ -50,6 +50,7 @@ fn a_del_killed_at_any_moment_is_finished_by_the_next() {
 #[test]
 fn an_add_after_a_killed_one_meets_a_stale_pin() {
     on_a_node(|node| {
+        let fresh = node.leftovers();
         let pod = Pod::new();
         let limit = json!({"bandwidth": {"egressRate": 8_000_000, "egressBurst": 8_000_000}});
         let add = node
@@ -63,12 +64,6 @@ fn an_add_after_a_killed_one_meets_a_stale_pin() {
         let before = node.leftovers();
         assert!(before.contains(&format!("pin from_pod-{host}")));
         node.del("c1");
-        assert!(
-            !node
-                .leftovers()
-                .iter()
-                .any(|name| name.starts_with("lease")),
-            "both leases go"
-        );
+        assert_eq!(node.leftovers(), fresh, "both leases and entries go");
     });
 }

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod call;
-mod classifier;
 mod node;
+mod pinned;
 
 mod add_and_del;
 mod chain;

@@ -1,8 +1,9 @@
 //! A node to test on: a thread in network and mount namespaces of its own, with a bpffs, a lease
 //! folder and a pinned program, and pods that are network namespaces held by a file descriptor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,7 +14,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::{Value, json};
 
 use crate::call::Call;
-use crate::classifier::{self, Verdict};
+use crate::pinned::{self, Entry, Verdict};
 
 /// A node, seen from its own thread.
 pub(crate) struct Node {
@@ -84,10 +85,11 @@ impl Node {
         let bpffs = node.path("bpf");
         fs::create_dir(&bpffs).unwrap();
         mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), none).unwrap();
-        for folder in ["programs", "links"] {
+        for folder in ["programs", "links", "maps"] {
             fs::create_dir_all(bpffs.join("flatnet").join(folder)).unwrap();
         }
         node.load(Verdict::Next);
+        pinned::pin_pods(&node.pin("maps/pods"), 12, 1024);
         ip(&["link", "set", "lo", "up"]);
         // An address of the node's own, to speak to pods from.
         ip(&["address", "add", "172.30.0.11/32", "dev", "lo"]);
@@ -105,7 +107,7 @@ impl Node {
     pub(crate) fn load(&self, verdict: Verdict) {
         let pin = self.pin("programs/from_pod");
         let _absent = fs::remove_file(&pin);
-        classifier::pin(&pin, verdict);
+        pinned::pin_program(&pin, verdict);
     }
 
     /// A file or folder of the node's own.
@@ -168,8 +170,13 @@ impl Node {
         assert_eq!(self.call("DEL", container, "").succeed(), Value::Null);
     }
 
-    /// All that a plugin could have left on the node, by name. The round-robin cursor and the
-    /// lock stay for good, as with host-local.
+    /// What the programs know of pods.
+    pub(crate) fn pods(&self) -> BTreeMap<IpAddr, Entry> {
+        pinned::pods(&self.pin("maps/pods"))
+    }
+
+    /// All that a plugin could have left on the node, by name. The round-robin cursors, the lock
+    /// and the note of the boot stay for good.
     pub(crate) fn leftovers(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for link in ip_json(&["link", "show"]).as_array().unwrap() {
@@ -187,8 +194,17 @@ impl Node {
         ] {
             let entries = fs::read_dir(folder).into_iter().flatten();
             let found = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let found = found.filter(|name| name != "lock" && name != "last_reserved_ip.0");
+            let lasting = [
+                "lock",
+                ".boot-id",
+                "last_reserved_ip.0",
+                "last_reserved_ip.1",
+            ];
+            let found = found.filter(|name| !lasting.contains(&name.as_str()));
             names.extend(found.map(|name| format!("{kind} {name}")));
+        }
+        if self.pin("maps/pods").exists() {
+            names.extend(self.pods().keys().map(|address| format!("entry {address}")));
         }
         names
     }

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::node::{Node, Pod, address_of, ip, ip_json, on_a_node};
+use crate::pinned::{self, Verdict};
 
 fn message(error: &Value) -> &str {
     error["msg"].as_str().unwrap()
@@ -52,14 +53,17 @@ fn a_second_add_is_refused_and_the_first_stands() {
 }
 
 #[test]
-fn without_the_agents_program_the_runtime_is_told_to_try_again() {
+fn without_what_the_agent_pins_the_runtime_is_told_to_try_again() {
     on_a_node(|node| {
         let before = node.leftovers();
         let pod = Pod::new();
-        fs::remove_file(node.pin("programs/from_pod")).unwrap();
-        let error = node.call("ADD", "c1", &pod.path()).fail();
-        assert_eq!(error["code"], 11);
-        assert!(message(&error).contains("flatnet-agent"), "{error}");
+        for pin in ["maps/pods", "programs/from_pod"] {
+            fs::remove_file(node.pin(pin)).unwrap();
+            let error = node.call("ADD", "c1", &pod.path()).fail();
+            assert_eq!(error["code"], 11);
+            assert!(message(&error).contains("flatnet-agent"), "{error}");
+            assert!(message(&error).contains(pin), "{error}");
+        }
         let nowhere = node
             .call("ADD", "c1", &pod.path())
             .configured("/bpffs", json!("/nowhere"))
@@ -117,7 +121,7 @@ fn an_add_that_fails_late_is_undone() {
         let before = node.leftovers();
         // The link cannot be pinned: its folder is another program's pin.
         fs::remove_dir(node.pin("links")).unwrap();
-        crate::classifier::pin(&node.pin("links"), crate::classifier::Verdict::Next);
+        pinned::pin_program(&node.pin("links"), Verdict::Next);
         let limit = json!({"bandwidth": {"egressRate": 8_000_000, "egressBurst": 8_000_000}});
         let limited = node
             .call("ADD", "c1", &pod.path())
@@ -126,6 +130,18 @@ fn an_add_that_fails_late_is_undone() {
         assert!(message(&error).contains("flatnet/links"), "{error}");
         fs::remove_file(node.pin("links")).unwrap();
         assert_eq!(node.leftovers(), before, "after failing to pin");
+
+        // The map of pods has no room for one more.
+        fs::remove_file(node.pin("maps/pods")).unwrap();
+        pinned::pin_pods(&node.pin("maps/pods"), 12, 1);
+        let first = Pod::new();
+        node.add("first", &first);
+        let one = node.leftovers();
+        let error = node.call("ADD", "c1", &pod.path()).fail();
+        assert_eq!(error["code"], 103);
+        assert!(message(&error).contains("maps/pods"), "{error}");
+        assert_eq!(node.leftovers(), one, "after failing to make an entry");
+        node.del("first");
 
         // The pod's default route cannot be added: there is one, through another interface.
         pod.inside(|| {
@@ -139,6 +155,19 @@ fn an_add_that_fails_late_is_undone() {
         assert_eq!(error["details"], "File exists (os error 17)");
         assert_eq!(node.leftovers(), before, "after failing to route");
         pod.inside(|| assert_eq!(ip_json(&["link", "show"]).as_array().unwrap().len(), 2));
+    });
+}
+
+#[test]
+fn a_map_of_another_version_is_refused_before_anything_is_made() {
+    on_a_node(|node| {
+        let before = node.leftovers();
+        fs::remove_file(node.pin("maps/pods")).unwrap();
+        pinned::pin_pods(&node.pin("maps/pods"), 16, 8);
+        let error = node.call("ADD", "c1", &Pod::new().path()).fail();
+        assert_eq!(error["code"], 103);
+        assert!(message(&error).contains("maps/pods"), "{error}");
+        assert_eq!(node.leftovers(), before);
     });
 }
 

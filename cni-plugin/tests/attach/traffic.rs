@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use crate::classifier::Verdict;
 use crate::node::{Pod, address_of, on_a_node};
+use crate::pinned::Verdict;
 
 /// Long enough for a loaded machine; only a failure waits it out.
 const PATIENCE: Duration = Duration::from_secs(3);

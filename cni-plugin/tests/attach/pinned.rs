@@ -1,0 +1,184 @@
+//! Stand-ins for what the agent pins, made by bpf(2) itself so that these tests need no BPF
+//! toolchain: a `from_pod` of two instructions that give every packet one verdict, and a map
+//! `pods`.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+/// What the program says of every packet (linux/bpf.h, `enum tcx_action_base`).
+#[derive(Clone, Copy)]
+pub(crate) enum Verdict {
+    /// Go on as if the program were not there.
+    Next = -1,
+    /// Drop.
+    Drop = 2,
+}
+
+const BPF_MAP_CREATE: i64 = 0;
+const BPF_MAP_LOOKUP_ELEM: i64 = 1;
+const BPF_MAP_GET_NEXT_KEY: i64 = 4;
+const BPF_MAP_TYPE_HASH: u32 = 1;
+const BPF_PROG_LOAD: i64 = 5;
+const BPF_OBJ_PIN: i64 = 6;
+const BPF_OBJ_GET: i64 = 7;
+const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
+
+/// The head of `union bpf_attr` for BPF_PROG_LOAD.
+#[repr(C)]
+struct ProgramLoad {
+    kind: u32,
+    instruction_count: u32,
+    instructions: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buffer: u64,
+    kernel_version: u32,
+    flags: u32,
+    name: [u8; 16],
+}
+
+/// The head of `union bpf_attr` for BPF_OBJ_PIN.
+#[repr(C)]
+struct ObjectPin {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+/// The head of `union bpf_attr` for BPF_MAP_CREATE.
+#[repr(C)]
+struct MapCreate {
+    kind: u32,
+    key_size: u32,
+    value_size: u32,
+    capacity: u32,
+}
+
+/// `union bpf_attr` for operations on one element.
+#[repr(C)]
+struct Element {
+    map: u32,
+    zero: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// What the map `pods` says of an address: interface index and MAC address.
+pub(crate) type Entry = (u32, [u8; 6]);
+
+/// Makes a map of pods and pins it.
+pub(crate) fn pin_pods(path: &Path, value_size: u32, capacity: u32) {
+    let attributes = MapCreate {
+        kind: BPF_MAP_TYPE_HASH,
+        key_size: 16,
+        value_size,
+        capacity,
+    };
+    let map = owned(bpf(BPF_MAP_CREATE, &attributes).expect("BPF_MAP_CREATE"));
+    pin_object(&map, path);
+}
+
+/// What a pinned map of pods holds.
+pub(crate) fn pods(path: &Path) -> BTreeMap<IpAddr, Entry> {
+    let map = open(path);
+    let mut entries = BTreeMap::new();
+    let mut key = None;
+    loop {
+        let mut next = [0; 16];
+        let mut element = element(&map, key.as_ref(), &mut next);
+        if bpf(BPF_MAP_GET_NEXT_KEY, &element).is_err() {
+            return entries;
+        }
+        let mut value = [0; 12];
+        element.key = next.as_ptr() as u64;
+        element.value = value.as_mut_ptr() as u64;
+        bpf(BPF_MAP_LOOKUP_ELEM, &element).expect("BPF_MAP_LOOKUP_ELEM");
+        let [a, b, c, d, mac @ .., _, _] = value;
+        let ip = Ipv6Addr::from(next);
+        let address = ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4);
+        entries.insert(address, (u32::from_ne_bytes([a, b, c, d]), mac));
+        key = Some(next);
+    }
+}
+
+fn element(map: &OwnedFd, key: Option<&[u8; 16]>, value: &mut [u8; 16]) -> Element {
+    Element {
+        map: u32::try_from(map.as_raw_fd()).unwrap(),
+        zero: 0,
+        key: key.map_or(0, |key| key.as_ptr() as u64),
+        value: value.as_mut_ptr() as u64,
+        flags: 0,
+    }
+}
+
+fn open(path: &Path) -> OwnedFd {
+    let path = CString::new(path.to_str().unwrap()).unwrap();
+    let object = ObjectPin {
+        path: path.as_ptr() as u64,
+        fd: 0,
+        flags: 0,
+    };
+    owned(bpf(BPF_OBJ_GET, &object).expect("BPF_OBJ_GET"))
+}
+
+/// Loads a program with that verdict and pins it.
+pub(crate) fn pin_program(path: &Path, verdict: Verdict) {
+    pin_object(&load(verdict), path);
+}
+
+fn pin_object(object: &OwnedFd, path: &Path) {
+    let path = CString::new(path.to_str().unwrap()).unwrap();
+    let fd = u32::try_from(object.as_raw_fd()).unwrap();
+    bpf(
+        BPF_OBJ_PIN,
+        &ObjectPin {
+            path: path.as_ptr() as u64,
+            fd,
+            flags: 0,
+        },
+    )
+    .expect("BPF_OBJ_PIN");
+}
+
+fn load(verdict: Verdict) -> OwnedFd {
+    let instruction = |code: u8, immediate: i32| {
+        let [a, b, c, d] = immediate.to_ne_bytes();
+        [code, 0, 0, 0, a, b, c, d]
+    };
+    // r0 = verdict; exit
+    let instructions = [instruction(0xb7, verdict as i32), instruction(0x95, 0)];
+    let attributes = ProgramLoad {
+        kind: BPF_PROG_TYPE_SCHED_CLS,
+        instruction_count: 2,
+        instructions: instructions.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log_buffer: 0,
+        kernel_version: 0,
+        flags: 0,
+        name: *b"from_pod\0\0\0\0\0\0\0\0",
+    };
+    owned(bpf(BPF_PROG_LOAD, &attributes).expect("BPF_PROG_LOAD"))
+}
+
+fn owned(fd: i32) -> OwnedFd {
+    // SAFETY: the kernel returned it just now for this call; nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+fn bpf<T>(command: i64, attributes: &T) -> io::Result<i32> {
+    // SAFETY: `attributes` is a `repr(C)` head of `union bpf_attr` of the size given, and what its
+    // addresses point to outlives the call; the kernel takes missing tail fields as zero.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    i32::try_from(result).map_err(io::Error::other)
+}
