@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use cluster_model::{ClusterIndex, Dirty};
-use proxy_abi::ownership::CNI_CONFIG_FILE;
+use proxy_abi::ownership::{CNI_CONFIG_FILE, program};
 
 use crate::args::Options;
 use crate::kernel::links::{self, LinksError, Places};
@@ -196,9 +196,10 @@ impl Node {
         let Plan {
             sysctls,
             services,
-            programs,
+            programs: outdated,
             uplink,
             links,
+            filters,
             routes,
             cni_config,
         } = plan;
@@ -207,7 +208,7 @@ impl Node {
             sysctl::apply(*wanted)?;
         }
         self.apply_services(services)?;
-        for outdated in programs {
+        for outdated in outdated {
             tracing::info!("pin program {}", outdated.0);
             if let Some(loaded) = &mut self.loaded {
                 loaded.pin(*outdated, &self.pins)?;
@@ -220,6 +221,11 @@ impl Node {
         for operation in links {
             tracing::info!("{operation}");
             links::apply(operation, &self.pins, &places)?;
+        }
+        for put in filters {
+            tracing::info!("{put}");
+            let program = programs::open(&self.pins, program::FROM_POD)?;
+            self.netlink.put_filter(put, program).await?;
         }
         for operation in routes {
             tracing::info!("{operation}");

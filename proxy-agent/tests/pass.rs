@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cluster_model::testing::{mk_index, mk_node, mk_service, mk_slice};
 use cluster_model::{ClusterIndex, Protocol};
-use kernel::{cgroup_root, ip, isolated_bpffs, object};
+use kernel::{cgroup_root, ip, isolated_bpffs, object, tc};
 use proxy_agent::args::Options;
 use proxy_agent::kernel::routes::Netlink;
 use proxy_agent::pass::{Node, Plan, Wish};
@@ -203,6 +203,38 @@ async fn a_detached_program_is_attached_again() {
     assert!(place.pin("links/to_network-eth0").exists() && place.pin("links/connect4").exists());
     let again = full(&mut agent, &index).await;
     assert!(again.is_empty(), "{again}");
+}
+
+#[tokio::test]
+async fn a_pods_filter_is_put_back_and_kept_current() {
+    let Some(place) = Place::new("filters") else {
+        return;
+    };
+    let index = cluster();
+    let mut agent = place.agent();
+    full(&mut agent, &index).await;
+    // A pod's veth as the CNI plugin leaves it, less the filter; and one still in the making.
+    ip("link add fn0123456789ab type veth peer name pod0");
+    ip("link set fn0123456789ab up");
+    ip("link add fn000000000000 type veth peer name pod1");
+    tc("qdisc add dev fn0123456789ab clsact");
+    let plan = full(&mut agent, &index).await;
+    assert_eq!(
+        plan.to_string().trim(),
+        "attach from_pod to fn0123456789ab by a filter"
+    );
+    assert!(full(&mut agent, &index).await.is_empty());
+    // Another program in its place, as an upgrade would find it.
+    let old = place.pin("programs/from_network");
+    tc(&format!(
+        "filter replace dev fn0123456789ab ingress protocol all pref 1 handle 1 \
+         bpf direct-action object-pinned {}",
+        old.display()
+    ));
+    let plan = full(&mut agent, &index).await;
+    let expected = "put the current from_pod into the filter of fn0123456789ab";
+    assert_eq!(plan.to_string().trim(), expected);
+    assert!(full(&mut agent, &index).await.is_empty());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use aya::programs::{Program, ProgramError, ProgramInfo};
@@ -79,7 +80,7 @@ pub enum ProgramsError {
         source: Box<ProgramError>,
     },
     /// A pin that cannot be made.
-    #[error("cannot pin program {name}: {reason}")]
+    #[error("cannot use the pin of program {name}: {reason}")]
     Pin {
         /// Its name.
         name: &'static str,
@@ -187,6 +188,18 @@ impl Loaded {
     pub fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }
+}
+
+/// Opens the program pinned under a name.
+///
+/// # Errors
+/// [`ProgramsError::Pin`].
+pub fn open(pins: &Pins, name: &'static str) -> Result<OwnedFd, ProgramsError> {
+    let failed = |error: io::Error| ProgramsError::Pin {
+        name,
+        reason: error.to_string(),
+    };
+    super::bpf::open_pin(&pins.program(name)).map_err(failed)
 }
 
 /// The kernel's id of the program pinned under a name.

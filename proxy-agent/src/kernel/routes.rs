@@ -27,6 +27,15 @@ pub struct NetlinkError {
     source: rtnetlink::Error,
 }
 
+impl NetlinkError {
+    pub(super) fn new(doing: impl Into<String>, source: rtnetlink::Error) -> Self {
+        Self {
+            doing: doing.into(),
+            source,
+        }
+    }
+}
+
 /// The agent's netlink connection, in the node's network namespace.
 #[derive(Clone)]
 pub struct Netlink(Handle);
@@ -40,6 +49,11 @@ impl Netlink {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
         Ok(Self(handle))
+    }
+
+    /// A handle of the connection.
+    pub(super) fn handle(&self) -> Handle {
+        self.0.clone()
     }
 
     /// The interface that holds one of the node's addresses; `None` if no interface does.

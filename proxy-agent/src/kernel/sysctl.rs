@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 /// A parameter and the value it must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -14,8 +16,8 @@ pub struct Wanted {
     pub value: &'static str,
 }
 
-/// Everything the node needs.
-pub const ALL: [Wanted; 2] = [
+/// What routing IPv4 for pods needs.
+const V4: [Wanted; 2] = [
     // Packets of pods are routed.
     Wanted {
         name: "net/ipv4/ip_forward",
@@ -30,6 +32,39 @@ pub const ALL: [Wanted; 2] = [
     },
 ];
 
+/// What routing IPv6 for pods needs. Only on a node that has IPv6 pods: a machine that forwards
+/// IPv6 no longer takes its own default route from router advertisements, unless its interfaces
+/// are told to (`accept_ra` 2).
+const V6: [Wanted; 1] = [Wanted {
+    name: "net/ipv6/conf/all/forwarding",
+    value: "1",
+}];
+
+/// Families of which a node has pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Families {
+    /// IPv4.
+    pub v4: bool,
+    /// IPv6.
+    pub v6: bool,
+}
+
+impl Families {
+    /// The families of these pod CIDRs.
+    #[must_use]
+    pub fn of(pod_cidrs: &[IpNet]) -> Self {
+        Self {
+            v4: pod_cidrs.iter().any(|cidr| matches!(cidr, IpNet::V4(_))),
+            v6: pod_cidrs.iter().any(|cidr| matches!(cidr, IpNet::V6(_))),
+        }
+    }
+
+    fn wanted(self) -> impl Iterator<Item = Wanted> {
+        let v4 = V4.into_iter().filter(move |_| self.v4);
+        v4.chain(V6.into_iter().filter(move |_| self.v6))
+    }
+}
+
 /// A parameter could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} sysctl {name}: {source}")]
@@ -39,13 +74,13 @@ pub struct SysctlError {
     source: io::Error,
 }
 
-/// The parameters that have another value.
+/// The parameters that have another value than `families` need.
 ///
 /// # Errors
 /// [`SysctlError`].
-pub fn diff() -> Result<Vec<Wanted>, SysctlError> {
+pub fn diff(families: Families) -> Result<Vec<Wanted>, SysctlError> {
     let mut wrong = Vec::new();
-    for wanted in ALL {
+    for wanted in families.wanted() {
         let current = fs::read_to_string(wanted.path()).map_err(|source| SysctlError {
             doing: "read",
             name: wanted.name,
@@ -79,5 +114,29 @@ impl Wanted {
 impl fmt::Display for Wanted {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "set sysctl {} to {}", self.name, self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(cidrs: &[&str]) -> Vec<&'static str> {
+        let cidrs: Vec<IpNet> = cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect();
+        Families::of(&cidrs)
+            .wanted()
+            .map(|wanted| wanted.name)
+            .collect()
+    }
+
+    #[test]
+    fn a_family_without_pods_wants_nothing() {
+        let (v4, v6) = ("10.244.1.0/24", "fd00:10:244:1::/64");
+        let (forward, filter) = ("net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter");
+        let forward_v6 = "net/ipv6/conf/all/forwarding";
+        assert_eq!(names(&[]), [""; 0]);
+        assert_eq!(names(&[v4]), [forward, filter]);
+        assert_eq!(names(&[v6]), [forward_v6]);
+        assert_eq!(names(&[v6, v4]), [forward, filter, forward_v6]);
     }
 }

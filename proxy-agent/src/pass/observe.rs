@@ -13,7 +13,9 @@ use super::PassError;
 use crate::args::Options;
 use crate::kernel::pins::Pins;
 use crate::kernel::routes::Netlink;
+use crate::kernel::sysctl::Families;
 use crate::kernel::{links, sysctl};
+use crate::plan::filters::Observed as PodInterface;
 use crate::plan::links::Observed as Link;
 use crate::plan::routes::{self, Routes, Unreachable, Uplink};
 
@@ -23,6 +25,8 @@ pub struct Observed {
     pub sysctls: Vec<sysctl::Wanted>,
     /// Pinned links.
     pub links: BTreeMap<String, Link>,
+    /// The host ends of pods' veths.
+    pub pod_interfaces: BTreeMap<String, PodInterface>,
     /// The id of the node's cgroup, if sockets are to be translated.
     pub cgroup: Option<u64>,
     /// Our routes.
@@ -95,9 +99,11 @@ pub(super) async fn observe(
         true => Some(links::cgroup_id(&options.cgroup_root)?),
         false => None,
     };
+    let pod_cidrs = place.as_ref().map_or(&[][..], |place| &place.pod_cidrs);
     let observed = Observed {
-        sysctls: sysctl::diff()?,
+        sysctls: sysctl::diff(Families::of(pod_cidrs))?,
         links: links::observe(pins)?,
+        pod_interfaces: netlink.pod_interfaces().await?,
         cgroup,
         routes: netlink.routes().await?,
         cni_config: read_config(options)?,

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use proxy_abi::ownership::program;
+
 use super::observe::Observed;
 use crate::args::Options;
 use crate::kernel::programs::Outdated;
 use crate::kernel::sysctl;
-use crate::plan::{cni_config, links, routes, services};
+use crate::plan::{cni_config, filters, links, routes, services};
 
 /// A full pass's operations, in the order in which they are carried out.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Plan {
     pub uplink: String,
     /// Links to make, change and remove.
     pub links: Vec<links::Operation>,
+    /// Filters to put on pods' interfaces.
+    pub filters: Vec<filters::Put>,
     /// Routes to put and delete.
     pub routes: Vec<routes::Operation>,
     /// The CNI configuration to write.
@@ -39,6 +43,7 @@ pub(super) fn plan(
     let Observed {
         sysctls,
         links,
+        pod_interfaces,
         cgroup,
         routes,
         cni_config,
@@ -50,6 +55,7 @@ pub(super) fn plan(
         programs,
         uplink: String::new(),
         links: Vec::new(),
+        filters: Vec::new(),
         routes: Vec::new(),
         cni_config: None,
     };
@@ -62,6 +68,8 @@ pub(super) fn plan(
     };
     let wanted = links::wanted(&place.uplink.name, place.uplink.ifindex, *cgroup);
     plan.links = links::diff(links, &wanted, current);
+    let linked = |interface: &str| links::is_linked(links, interface);
+    plan.filters = filters::diff(pod_interfaces, linked, current(program::FROM_POD));
     plan.uplink.clone_from(&place.uplink.name);
     plan.routes = routes::diff(routes, &place.routes);
     if !place.pod_cidrs.is_empty() {
@@ -86,6 +94,7 @@ impl Plan {
             programs,
             uplink: _,
             links,
+            filters,
             routes,
             cni_config,
         } = self;
@@ -93,6 +102,7 @@ impl Plan {
             + services.len()
             + programs.len()
             + links.len()
+            + filters.len()
             + routes.len()
             + usize::from(cni_config.is_some())
     }
@@ -113,6 +123,7 @@ impl fmt::Display for Plan {
             programs,
             uplink: _,
             links,
+            filters,
             routes,
             cni_config,
         } = self;
@@ -126,6 +137,9 @@ impl fmt::Display for Plan {
             .iter()
             .try_for_each(|outdated| writeln!(out, "pin program {}", outdated.0))?;
         links
+            .iter()
+            .try_for_each(|operation| writeln!(out, "{operation}"))?;
+        filters
             .iter()
             .try_for_each(|operation| writeln!(out, "{operation}"))?;
         routes

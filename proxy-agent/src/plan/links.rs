@@ -63,6 +63,13 @@ pub enum Operation {
 /// Start of the names of the links on pods' interfaces: the CNI plugin makes and removes them.
 const POD_LINK: &str = "from_pod-";
 
+/// Whether a pod's interface runs `from_pod` by a link.
+#[must_use]
+pub fn is_linked(links: &BTreeMap<String, Observed>, interface: &str) -> bool {
+    let link = links.get(&format!("{POD_LINK}{interface}"));
+    link.is_some_and(|link| link.hook != Hook::Gone)
+}
+
 /// The links of the node itself: its uplink, and its cgroup if sockets are translated.
 #[must_use]
 pub fn wanted(uplink: &str, ifindex: u32, cgroup: Option<u64>) -> BTreeMap<String, Wanted> {

@@ -3,6 +3,7 @@
 
 pub mod cni_config;
 pub mod desired;
+pub mod filters;
 pub mod links;
 pub mod routes;
 pub mod services;

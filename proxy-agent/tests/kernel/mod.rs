@@ -176,11 +176,20 @@ pub(crate) fn counted<const N: usize>(
 
 /// Runs `ip` with these arguments in the test's network namespace.
 pub(crate) fn ip(arguments: &str) {
-    let status = Command::new("ip")
+    run("ip", arguments);
+}
+
+/// Runs `tc` likewise.
+pub(crate) fn tc(arguments: &str) {
+    run("tc", arguments);
+}
+
+fn run(program: &str, arguments: &str) {
+    let status = Command::new(program)
         .args(arguments.split_whitespace())
         .status()
-        .expect("ip runs");
-    assert!(status.success(), "ip {arguments}");
+        .expect("iproute2 is installed");
+    assert!(status.success(), "{program} {arguments}");
 }
 
 /// The object file, if this test can run at all; CI takes no excuse.
