@@ -26,10 +26,17 @@ impl Url {
             Some(at) => rest.split_at(at),
             None => (rest, "/"),
         };
+        // An IPv6 address stands in brackets, and its colons are no sign of a port.
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().context("the port is no number")?),
-            None => (authority, 80),
+            Some((host, port)) if !port.ends_with(']') => {
+                (host, port.parse().context("the port is no number")?)
+            }
+            _ => (authority, 80),
         };
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
         if host.is_empty() {
             bail!("the URL has no host");
         }
@@ -128,6 +135,8 @@ mod tests {
                 "http://10.96.0.7:8080/x",
                 Some(url("10.96.0.7", 8080, "/x")),
             ),
+            ("http://[fd00::7]", Some(url("fd00::7", 80, "/"))),
+            ("http://[fd00::7]:81/x", Some(url("fd00::7", 81, "/x"))),
             ("https://backend", None),
             ("http://:80", None),
             ("http://a:b", None),

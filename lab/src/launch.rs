@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::error::LabError;
 use crate::lock::{Attempt, Lock};
 use crate::namespaces::Placement;
+use crate::network::Network;
 use crate::node::agent;
 use crate::places::{LabName, Places};
 use crate::sweep::{self, Leave};
@@ -27,6 +28,7 @@ pub(crate) struct Options {
     pub(crate) name: LabName,
     pub(crate) nodes: u8,
     pub(crate) zones: Vec<String>,
+    pub(crate) network: Network,
     pub(crate) bin_dir: PathBuf,
     pub(crate) programs: Option<PathBuf>,
     /// Of the API server on 127.0.0.1; 0 takes any.
@@ -51,6 +53,9 @@ impl Options {
         flag("--bin-dir", self.bin_dir.clone().into());
         flag("--port", self.port.to_string().into());
         flag("--dns", self.dns.to_string().into());
+        for (name, value) in self.network.arguments() {
+            flag(name, value.into());
+        }
         if !self.zones.is_empty() {
             flag("--zones", self.zones.join(",").into());
         }

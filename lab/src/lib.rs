@@ -20,6 +20,7 @@ mod cluster;
 mod controllers;
 mod fabric;
 mod kubelet;
+pub mod network;
 mod node;
 
 // What the cluster says and is asked.

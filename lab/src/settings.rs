@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::Network;
 use crate::node::Node;
 use crate::places::Places;
 
@@ -16,6 +17,7 @@ const CNI_DIRS: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
 /// Fixed for the life of a lab.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Settings {
+    pub(crate) network: Network,
     pub(crate) nodes: Vec<Node>,
     /// Where the product's binaries and the demo application are.
     pub(crate) bin_dir: PathBuf,

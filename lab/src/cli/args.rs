@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::error::LabError;
 use crate::launch::Options;
-use crate::node::MOST_NODES;
+use crate::network::{MOST_NODES, Network};
 use crate::places::LabName;
 
 /// Where the eBPF object lies relative to the directory of the binaries, as `cargo xtask build`
@@ -120,6 +120,8 @@ pub(super) struct Start {
     /// Zones the nodes are dealt to in turn
     #[arg(long, value_delimiter = ',')]
     zones: Vec<String>,
+    #[command(flatten)]
+    network: Network,
     /// Where the product's binaries are; without it, where this one is
     #[arg(long, env = "FLATNET_BIN_DIR")]
     bin_dir: Option<PathBuf>,
@@ -141,6 +143,7 @@ impl Start {
             name,
             nodes,
             zones,
+            network,
             bin_dir,
             programs,
             port,
@@ -165,6 +168,7 @@ impl Start {
             name: name.name,
             nodes,
             zones,
+            network,
             bin_dir,
             programs,
             port,

@@ -1,77 +1,195 @@
-//! The fabric as `ip -batch` lines (pure): addresses, names, cables.
+//! The fabric as `ip -batch` lines and kernel parameters (pure): names, cables, addresses.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 
-/// The namespace of the bridge.
+use crate::network::{Network, Seat, Subnets};
+
+/// The namespace of the bridge, or of the router.
 pub(super) const FABRIC: &str = "fabric";
 /// The namespace of the outside client.
 pub(crate) const CLIENT: &str = "client";
-/// The outside client's address on the fabric.
-pub(crate) const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 200);
 
-const BRIDGE_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 1);
-const PREFIX: u8 = 24;
+const BRIDGE: &str = "br0";
+
+/// A file below `/proc/sys/net` and what to write there.
+pub(super) type Parameter = (&'static str, &'static str);
 
 /// Something with one cable to the fabric.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
-    /// Names the namespace, and the bridge's end of the cable.
+    /// Names the namespace, and the fabric's end of the cable.
     pub(crate) name: String,
-    /// The address of its `eth0`.
-    pub(crate) address: Ipv4Addr,
+    /// Where its `eth0` sits, in each family.
+    pub(crate) seats: Vec<Seat>,
 }
 
-/// Run in the fabric's namespace.
-pub(super) fn bridge() -> Vec<String> {
-    vec![
-        "link set lo up".into(),
-        "link add br0 type bridge".into(),
-        format!("address add {BRIDGE_ADDRESS}/{PREFIX} dev br0"),
-        "link set br0 up".into(),
-    ]
+/// Run in the fabric's namespace before anything is joined to it. On a shared subnet the fabric
+/// is a bridge and holds the routers' addresses itself.
+pub(super) fn hub(network: &Network) -> Vec<String> {
+    let mut lines = vec!["link set lo up".to_owned()];
+    if network.subnets == Subnets::Shared {
+        let mtu = mtu(network);
+        lines.push(format!("link add {BRIDGE}{mtu} type bridge"));
+        // Every seat of a shared subnet has the same router.
+        let routers = network.client_seats();
+        lines.extend(routers.iter().map(|seat| address(BRIDGE, seat.router)));
+        lines.push(format!("link set {BRIDGE} up"));
+    }
+    lines
+}
+
+/// Set in the fabric's namespace, before anything is made there. Nobody else is on this wire, so
+/// an address needs no second to make sure that it is alone (RFC 4862, 5.4).
+pub(super) fn hub_parameters(network: &Network) -> Vec<Parameter> {
+    let routes = network.subnets == Subnets::Separate;
+    let (v4, v6) = (network.families.has_v4(), network.families.has_v6());
+    let all = [
+        (routes && v4, ("ipv4/ip_forward", "1")),
+        (routes && v6, ("ipv6/conf/all/forwarding", "1")),
+        (v6, ("ipv6/conf/all/accept_dad", "0")),
+        (v6, ("ipv6/conf/default/accept_dad", "0")),
+    ];
+    let set = all.into_iter().filter(|(needed, _)| *needed);
+    set.map(|(_, parameter)| parameter).collect()
 }
 
 /// Run in the fabric's namespace; `netns` is the file of the member's.
-pub(super) fn cable(member: &Member, netns: &Path) -> Vec<String> {
-    let name = &member.name;
-    vec![
-        format!(
-            "link add {name} type veth peer name eth0 netns {}",
-            netns.display()
-        ),
-        format!("link set {name} master br0 up"),
-    ]
+pub(super) fn cable(network: &Network, member: &Member, netns: &Path) -> Vec<String> {
+    let (name, mtu, netns) = (&member.name, mtu(network), netns.display());
+    let mut lines = vec![format!(
+        "link add {name}{mtu} type veth peer name eth0{mtu} netns {netns}"
+    )];
+    match network.subnets {
+        Subnets::Shared => lines.push(format!("link set {name} master {BRIDGE}")),
+        Subnets::Separate => {
+            lines.extend(member.seats.iter().map(|seat| address(name, seat.router)));
+        }
+    }
+    lines.push(format!("link set {name} up"));
+    lines
+}
+
+/// Set in the member's namespace once its cable is there. The default for other interfaces stays
+/// as it is: a pod's veth must be fast without the lab's help.
+pub(super) fn inside_parameters(network: &Network) -> Vec<Parameter> {
+    if network.families.has_v6() {
+        vec![
+            ("ipv6/conf/all/accept_dad", "0"),
+            ("ipv6/conf/eth0/accept_dad", "0"),
+        ]
+    } else {
+        vec![]
+    }
 }
 
 /// Run in the member's namespace. The default route matters also without a way out: it is what
 /// carries a node's own packets for a cluster IP to the uplink, where the proxy translates them.
 pub(super) fn inside(member: &Member) -> Vec<String> {
-    vec![
-        "link set lo up".into(),
-        format!("address add {}/{PREFIX} dev eth0", member.address),
-        "link set eth0 up".into(),
-        format!("route add default via {BRIDGE_ADDRESS}"),
-    ]
+    let mut lines = vec!["link set lo up".to_owned()];
+    let addresses = member
+        .seats
+        .iter()
+        .map(|seat| address("eth0", seat.address));
+    lines.extend(addresses);
+    lines.push("link set eth0 up".to_owned());
+    let routes = member
+        .seats
+        .iter()
+        .map(|seat| format!("route add default via {}", seat.router.addr()));
+    lines.extend(routes);
+    lines
+}
+
+fn address(interface: &str, address: ipnet::IpNet) -> String {
+    // `nodad`: usable at once; without meaning, and refused, for IPv4.
+    let flag = if address.addr().is_ipv6() {
+        " nodad"
+    } else {
+        ""
+    };
+    format!("address add {address} dev {interface}{flag}")
+}
+
+fn mtu(network: &Network) -> String {
+    network
+        .mtu
+        .map(|bytes| format!(" mtu {bytes}"))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Families;
+
+    fn network(families: Families, subnets: Subnets) -> Network {
+        Network {
+            families,
+            subnets,
+            mtu: Some(1400),
+        }
+    }
+
+    fn member(network: &Network) -> Member {
+        Member {
+            name: "node1".into(),
+            seats: network.node_seats(1),
+        }
+    }
 
     #[test]
-    fn a_member_gets_one_cable_and_a_default_route() {
-        let member = Member {
-            name: "node1".into(),
-            address: [172, 30, 0, 11].into(),
-        };
-        let lines = cable(&member, Path::new("/run/l/netns/node1"));
+    fn a_member_gets_one_cable_and_a_default_route_of_each_family() {
+        let network = network(Families::Dual, Subnets::Shared);
+        let member = member(&network);
         assert_eq!(
-            lines[0], "link add node1 type veth peer name eth0 netns /run/l/netns/node1",
-            "the far end is born in the member's namespace, never in ours"
+            cable(&network, &member, Path::new("/run/l/netns/node1")),
+            [
+                // The far end is born in the member's namespace, never in ours.
+                "link add node1 mtu 1400 type veth peer name eth0 mtu 1400 netns /run/l/netns/node1",
+                "link set node1 master br0",
+                "link set node1 up",
+            ]
         );
-        let lines = inside(&member);
-        assert!(lines.contains(&"address add 172.30.0.11/24 dev eth0".to_owned()));
-        assert!(lines.contains(&"route add default via 172.30.0.1".to_owned()));
+        assert_eq!(
+            inside(&member),
+            [
+                "link set lo up",
+                "address add 172.30.0.11/24 dev eth0",
+                "address add fd00:172:30::11/64 dev eth0 nodad",
+                "link set eth0 up",
+                "route add default via 172.30.0.1",
+                "route add default via fd00:172:30::1",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_hub_is_a_bridge_or_a_router() {
+        let (ipv4, ipv6) = (Families::Ipv4, Families::Ipv6);
+        let shared = network(ipv4, Subnets::Shared);
+        assert_eq!(
+            hub(&shared),
+            [
+                "link set lo up",
+                "link add br0 mtu 1400 type bridge",
+                "address add 172.30.0.1/24 dev br0",
+                "link set br0 up",
+            ]
+        );
+        assert_eq!(hub_parameters(&shared), []);
+        let separate = network(ipv6, Subnets::Separate);
+        assert_eq!(hub(&separate), ["link set lo up"]);
+        assert_eq!(
+            hub_parameters(&separate)[0],
+            ("ipv6/conf/all/forwarding", "1")
+        );
+        let lines = cable(&separate, &member(&separate), Path::new("/n"));
+        assert_eq!(
+            lines[1..],
+            [
+                "address add fd00:172:30:1::1/64 dev node1 nodad",
+                "link set node1 up",
+            ]
+        );
     }
 }

@@ -6,11 +6,13 @@
 mod enter;
 mod pods;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use serde_json::json;
 
 pub use pods::RunningPod;
@@ -18,6 +20,7 @@ pub use pods::RunningPod;
 use crate::client::Client;
 use crate::error::LabError;
 use crate::launch::{self, Lifetime, Options};
+use crate::network::Network;
 use crate::places::Places;
 use crate::settings::Settings;
 use crate::store::Kind;
@@ -35,6 +38,8 @@ pub struct LabOptions {
     pub nodes: u8,
     /// Zones the nodes are dealt to in turn.
     pub zones: Vec<String>,
+    /// What it stands on.
+    pub network: Network,
     /// Where the product's binaries are.
     pub bin_dir: PathBuf,
     /// The eBPF object.
@@ -67,6 +72,7 @@ impl Lab {
             prefix,
             nodes,
             zones,
+            network,
             bin_dir,
             programs,
             dns,
@@ -76,6 +82,7 @@ impl Lab {
             name,
             nodes,
             zones,
+            network,
             bin_dir,
             programs,
             port: 0,
@@ -151,6 +158,21 @@ impl Lab {
             .iter()
             .map(|node| node.name.clone())
             .collect()
+    }
+
+    /// The addresses of a node, the cluster's first family first; none if there is no such node.
+    #[must_use]
+    pub fn node_addresses(&self, node: &str) -> Vec<IpAddr> {
+        let node = self.settings.node(node);
+        node.map(|node| node.addresses().collect())
+            .unwrap_or_default()
+    }
+
+    /// The pod CIDRs of a node, in the same order.
+    #[must_use]
+    pub fn pod_cidrs(&self, node: &str) -> Vec<IpNet> {
+        let node = self.settings.node(node);
+        node.map(|node| node.pod_cidrs.clone()).unwrap_or_default()
     }
 
     /// The process that serves the lab.

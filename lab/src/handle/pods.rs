@@ -1,5 +1,6 @@
 //! The pods of the lab as a test sees them, and waiting for them.
 
+use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -74,8 +75,10 @@ impl Lab {
 pub struct RunningPod {
     /// Its name.
     pub name: String,
-    /// Its address; empty until it has one.
+    /// Its address in the cluster's first family; empty until it has one.
     pub address: String,
+    /// Its addresses in all families.
+    pub addresses: Vec<IpAddr>,
     /// Its node; empty until it has one.
     pub node: String,
     /// Whether its Ready condition holds.
@@ -93,15 +96,16 @@ impl RunningPod {
         if !labelled || pod.metadata.terminating() {
             return None;
         }
-        let address = pod
-            .status
-            .pod_ips
-            .first()
-            .map(|pod_ip| pod_ip.ip.to_string());
+        let ips = pod.status.pod_ips.iter();
+        let addresses: Vec<_> = ips.map(|pod_ip| pod_ip.ip).collect();
         Some(Self {
             ready: pod.ready(),
             name: pod.metadata.name,
-            address: address.unwrap_or_default(),
+            address: addresses
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            addresses,
             node: pod.spec.node_name,
         })
     }

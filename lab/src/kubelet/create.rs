@@ -48,10 +48,11 @@ pub(super) fn containers(
     let dir = kubelet
         .places
         .pod_dir(&meta.namespace, &meta.name, &meta.uid);
-    let binds = files::write(&dir, pod, &sandbox.addresses).map_err(told)?;
+    let resolver = kubelet.settings.network.families.dns_addresses()[0];
+    let binds = files::write(&dir, pod, &sandbox.addresses, resolver).map_err(told)?;
     let facts = Facts {
         node: kubelet.node.name.clone(),
-        host_ip: kubelet.node.address.into(),
+        host_ips: kubelet.node.addresses().collect(),
         pod_ips: sandbox.addresses.clone(),
         api_port: API_PORT,
     };

@@ -10,7 +10,8 @@ use crate::objects::{Container, EnvVar, Pod};
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) node: String,
-    pub(super) host_ip: IpAddr,
+    /// The node's addresses, the cluster's first family first, as the pod's.
+    pub(super) host_ips: Vec<IpAddr>,
     pub(super) pod_ips: Vec<IpAddr>,
     pub(super) api_port: u16,
 }
@@ -35,19 +36,15 @@ pub(super) fn variables(
     if !container.env_from.is_empty() {
         return Err(EnvError::EnvFrom);
     }
-    let pod_ip = facts
-        .pod_ips
-        .first()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let (host_ip, pod_ip) = (first(&facts.host_ips), first(&facts.pod_ips));
     let own = [
         ("HOSTNAME", hostname(pod).to_owned()),
         // The address of the node's own listener, not the cluster IP: what needs the API server
         // to bring the cluster network up must not need the cluster network to reach it.
-        ("KUBERNETES_SERVICE_HOST", facts.host_ip.to_string()),
+        ("KUBERNETES_SERVICE_HOST", host_ip.clone()),
         ("KUBERNETES_SERVICE_PORT", facts.api_port.to_string()),
         ("NODE_NAME", facts.node.clone()),
-        ("NODE_IP", facts.host_ip.to_string()),
+        ("NODE_IP", host_ip),
         ("POD_NAME", pod.metadata.name.clone()),
         ("POD_NAMESPACE", pod.metadata.namespace.clone()),
         ("POD_IP", pod_ip),
@@ -89,26 +86,32 @@ fn value(
         .field_ref
         .as_ref()
         .ok_or_else(|| EnvError::UnsupportedSource(variable.name.clone()))?;
-    let ips = || {
-        facts
-            .pod_ips
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-    };
     Ok(match field.field_path.as_str() {
         "metadata.name" => pod.metadata.name.clone(),
         "metadata.namespace" => pod.metadata.namespace.clone(),
         "metadata.uid" => pod.metadata.uid.clone(),
         "spec.nodeName" => facts.node.clone(),
-        "status.hostIP" => facts.host_ip.to_string(),
-        "status.podIP" => ips().into_iter().next().unwrap_or_default(),
-        "status.podIPs" => ips().join(","),
+        "status.hostIP" => first(&facts.host_ips),
+        "status.hostIPs" => all(&facts.host_ips),
+        "status.podIP" => first(&facts.pod_ips),
+        "status.podIPs" => all(&facts.pod_ips),
         path => {
             let (name, path) = (variable.name.clone(), path.to_owned());
             return Err(EnvError::UnknownField { name, path });
         }
     })
+}
+
+fn first(addresses: &[IpAddr]) -> String {
+    addresses
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+fn all(addresses: &[IpAddr]) -> String {
+    let words: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    words.join(",")
 }
 
 /// Replaces `$(NAME)` by the variable; `$$(NAME)` is a literal `$(NAME)`, and a name that is not
@@ -149,7 +152,7 @@ mod tests {
     fn facts() -> Facts {
         Facts {
             node: "node1".into(),
-            host_ip: [172, 30, 0, 11].into(),
+            host_ips: vec![[172, 30, 0, 11].into()],
             pod_ips: vec![[10, 244, 1, 2].into()],
             api_port: 6443,
         }

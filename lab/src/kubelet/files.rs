@@ -9,11 +9,12 @@ use super::env;
 use crate::cluster;
 use crate::objects::Pod;
 
-/// Writes the files into `dir` and says where they are to be seen.
+/// Writes the files into `dir` and says where they are to be seen. `resolver` is the cluster DNS.
 pub(super) fn write(
     dir: &Path,
     pod: &Pod,
     addresses: &[IpAddr],
+    resolver: IpAddr,
 ) -> io::Result<Vec<(PathBuf, PathBuf)>> {
     fs::create_dir_all(dir)?;
     if pod.spec.host_network {
@@ -28,14 +29,17 @@ pub(super) fn write(
     };
     place("hosts", hosts(pod, addresses))?;
     if pod.spec.dns_policy != "Default" {
-        place("resolv.conf", resolv_conf(&pod.metadata.namespace))?;
+        place(
+            "resolv.conf",
+            resolv_conf(&pod.metadata.namespace, resolver),
+        )?;
     }
     Ok(binds)
 }
 
 /// As a kubelet writes it for `dnsPolicy: ClusterFirst`.
-fn resolv_conf(namespace: &str) -> String {
-    let (zone, server) = (cluster::ZONE, cluster::DNS_ADDRESS);
+fn resolv_conf(namespace: &str, server: IpAddr) -> String {
+    let zone = cluster::ZONE;
     format!(
         "search {namespace}.svc.{zone} svc.{zone} {zone}\nnameserver {server}\noptions ndots:5\n"
     )
@@ -56,7 +60,7 @@ mod tests {
     #[test]
     fn the_resolver_asks_the_cluster_first() {
         assert_eq!(
-            resolv_conf("shop"),
+            resolv_conf("shop", [10, 96, 0, 10].into()),
             "search shop.svc.cluster.local svc.cluster.local cluster.local\n\
              nameserver 10.96.0.10\noptions ndots:5\n"
         );

@@ -128,7 +128,7 @@ impl Life {
         let meta = &self.pod.metadata;
         let states = self.states.borrow().clone();
         let observed = Observed {
-            host_ip: node.address.into(),
+            host_ips: &node.addresses().collect::<Vec<_>>(),
             pod_ips: sandbox.map_or(&[], |sandbox| &sandbox.addresses),
             network_problem,
             containers: &states,

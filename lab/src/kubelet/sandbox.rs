@@ -59,7 +59,7 @@ impl Sandbox {
     pub(super) async fn create(kubelet: &Kubelet, pod: &Pod) -> Result<Self, SandboxError> {
         if pod.spec.host_network {
             let netns = kubelet.places.netns(&kubelet.node.name);
-            let addresses = vec![kubelet.node.address.into()];
+            let addresses = kubelet.node.addresses().collect();
             return Ok(Self {
                 netns,
                 addresses,
@@ -149,7 +149,10 @@ async fn attach(
         result = Some(call.run("ADD", plugin, result.as_ref()).await?);
     }
     let result = result.unwrap_or_default();
-    let addresses = cni::addresses(&result);
+    let mut addresses = cni::addresses(&result);
+    // The cluster's first family first, whatever order the plugins have: podIP is the first.
+    let first = kubelet.node.address().is_ipv4();
+    addresses.sort_by_key(|address| address.is_ipv4() != first);
     attachment.result = Some(result);
     if addresses.is_empty() {
         Err(SandboxError::NoAddress)

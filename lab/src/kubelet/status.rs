@@ -10,7 +10,8 @@ use crate::objects::Pod;
 /// What the node knows of a pod.
 #[derive(Debug)]
 pub(super) struct Observed<'a> {
-    pub(super) host_ip: IpAddr,
+    /// The cluster's first family first, as the pod's.
+    pub(super) host_ips: &'a [IpAddr],
     /// Empty until the pod has its network.
     pub(super) pod_ips: &'a [IpAddr],
     /// Why there is no network yet.
@@ -48,8 +49,8 @@ pub(super) fn status(pod: &Pod, observed: &Observed<'_>, previous: &Value) -> Va
     let mut status = json!({
         "phase": phase(&pod.spec.restart_policy, observed.containers),
         "conditions": conditions,
-        "hostIP": observed.host_ip,
-        "hostIPs": [{"ip": observed.host_ip}],
+        "hostIP": observed.host_ips.first(),
+        "hostIPs": ips(observed.host_ips),
         "startTime": observed.start_time,
         "qosClass": "BestEffort",
         "containerStatuses": containers()
@@ -58,13 +59,13 @@ pub(super) fn status(pod: &Pod, observed: &Observed<'_>, previous: &Value) -> Va
     });
     if let Some(first) = observed.pod_ips.first() {
         status["podIP"] = json!(first);
-        status["podIPs"] = observed
-            .pod_ips
-            .iter()
-            .map(|ip| json!({"ip": ip}))
-            .collect();
+        status["podIPs"] = ips(observed.pod_ips);
     }
     status
+}
+
+fn ips(addresses: &[IpAddr]) -> Value {
+    addresses.iter().map(|ip| json!({"ip": ip})).collect()
 }
 
 fn condition(kind: &str, holds: bool, why: &str, previous: &Value, now: &str) -> Value {
@@ -221,9 +222,12 @@ mod tests {
     #[test]
     fn conditions_keep_their_time_until_they_turn() {
         let [(_, creating), (_, running), ..] = states();
-        let ips = [IpAddr::from([10, 244, 1, 2])];
+        let ips = [
+            IpAddr::from([10, 244, 1, 2]),
+            [0xfd00, 0, 0, 0, 0, 0, 0, 2].into(),
+        ];
         let mut observed = Observed {
-            host_ip: [172, 30, 0, 11].into(),
+            host_ips: &[[172, 30, 0, 11].into()],
             pod_ips: &[],
             network_problem: Some("no CNI configuration"),
             containers: std::slice::from_ref(&creating),
@@ -254,7 +258,8 @@ mod tests {
         observed.containers = std::slice::from_ref(&running);
         observed.now = "2";
         let second = status(&pod("Always"), &observed, &first);
-        assert_eq!(second["podIPs"][0]["ip"], "10.244.1.2");
+        assert_eq!(second["podIP"], "10.244.1.2");
+        assert_eq!(second["podIPs"][1]["ip"], "fd00::2");
         assert_eq!(get(&second, "Ready")["status"], "True");
         assert_eq!(get(&second, "Ready")["lastTransitionTime"], "2");
         assert_eq!(get(&second, "PodScheduled")["lastTransitionTime"], "1");

@@ -5,59 +5,68 @@ pub(crate) mod object;
 pub(crate) mod readiness;
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup;
 use crate::fabric::Member;
 use crate::namespaces;
+use crate::network::{Network, Seat};
 use crate::places::Places;
 
 /// The port of the API server on every node's own address.
 pub(crate) const API_PORT: u16 = 6443;
-/// Node addresses are 172.30.0.<this + n>; the outside client at .200 bounds the number.
-const ADDRESS_OFFSET: u8 = 10;
-/// The most nodes a lab can have.
-pub(crate) const MOST_NODES: u8 = 100;
 
 /// What distinguishes one node from another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Node {
     pub(crate) name: String,
-    /// Its address on the fabric, the InternalIP of the Node object.
-    pub(crate) address: Ipv4Addr,
-    pub(crate) pod_cidr: Ipv4Net,
+    /// Where it sits on the fabric, one in each family, the cluster's first family first.
+    seats: Vec<Seat>,
+    /// One in each family, in the same order.
+    pub(crate) pod_cidrs: Vec<IpNet>,
     pub(crate) zone: Option<String>,
 }
 
 impl Node {
     /// The nodes 1 to `count`; zones are dealt out in turn.
-    pub(crate) fn numbered(count: u8, zones: &[String]) -> Vec<Self> {
+    pub(crate) fn numbered(count: u8, network: &Network, zones: &[String]) -> Vec<Self> {
         let zones = (!zones.is_empty()).then(|| zones.iter().cycle());
         let mut zones = zones.into_iter().flatten();
         (1..=count)
             .map(|number| Self {
                 name: format!("node{number}"),
-                address: Ipv4Addr::new(172, 30, 0, ADDRESS_OFFSET + number),
-                pod_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 244, number, 0), 24),
+                seats: network.node_seats(number),
+                pod_cidrs: network.families.pod_cidrs(number),
                 zone: zones.next().cloned(),
             })
             .collect()
+    }
+
+    /// Its addresses, the InternalIPs of the Node object.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.seats.iter().map(|seat| seat.address.addr())
+    }
+
+    /// Its address in the cluster's first family.
+    pub(crate) fn address(&self) -> IpAddr {
+        // A cluster has a family, so a node has a seat.
+        self.seats[0].address.addr()
     }
 
     /// Its end of the fabric.
     pub(crate) fn member(&self) -> Member {
         Member {
             name: self.name.clone(),
-            address: self.address,
+            seats: self.seats.clone(),
         }
     }
 
     /// The API server as this node's processes reach it: never by a cluster IP.
     pub(crate) fn api_server(&self) -> String {
-        format!("http://{}:{API_PORT}", self.address)
+        format!("http://{}", SocketAddr::new(self.address(), API_PORT))
     }
 
     /// Makes the directories, the bpffs and the cgroups of this node. Its network namespace is
@@ -78,14 +87,16 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Families;
 
     #[test]
     fn nodes_are_numbered_from_one_and_zones_dealt_in_turn() {
         let zones = ["a".to_owned(), "b".to_owned()];
-        let nodes = Node::numbered(3, &zones);
+        let network = Network::default();
+        let nodes = Node::numbered(3, &network, &zones);
         let seen: Vec<_> = nodes
             .iter()
-            .map(|n| (n.name.as_str(), n.address.to_string(), n.zone.as_deref()))
+            .map(|n| (n.name.as_str(), n.address().to_string(), n.zone.as_deref()))
             .collect();
         assert_eq!(
             seen,
@@ -95,7 +106,20 @@ mod tests {
                 ("node3", "172.30.0.13".to_owned(), Some("a")),
             ]
         );
-        assert_eq!(nodes[2].pod_cidr.to_string(), "10.244.3.0/24");
-        assert_eq!(Node::numbered(2, &[])[1].zone, None);
+        assert_eq!(nodes[2].pod_cidrs[0].to_string(), "10.244.3.0/24");
+        assert_eq!(Node::numbered(2, &network, &[])[1].zone, None);
+    }
+
+    #[test]
+    fn the_api_server_is_reached_in_the_first_family() {
+        let server = |families| {
+            let network = Network {
+                families,
+                ..Network::default()
+            };
+            Node::numbered(1, &network, &[])[0].api_server()
+        };
+        assert_eq!(server(Families::Dual), "http://172.30.0.11:6443");
+        assert_eq!(server(Families::Ipv6), "http://[fd00:172:30::11]:6443");
     }
 }

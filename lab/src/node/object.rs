@@ -19,8 +19,8 @@ pub(crate) fn registration(node: &Node) -> Value {
         "kind": "Node",
         "metadata": {"name": node.name, "labels": labels},
         "spec": {
-            "podCIDR": node.pod_cidr,
-            "podCIDRs": [node.pod_cidr],
+            "podCIDR": node.pod_cidrs.first(),
+            "podCIDRs": node.pod_cidrs,
             "providerID": format!("flatnet-lab://{}", node.name),
         },
     })
@@ -32,11 +32,12 @@ pub(crate) fn status(node: &Node, readiness: &Result<(), String>, since: &str) -
         Ok(()) => ("True", "KubeletReady", "kubelet is posting ready status"),
         Err(why) => ("False", "KubeletNotReady", why.as_str()),
     };
+    let internal = node
+        .addresses()
+        .map(|address| json!({"type": "InternalIP", "address": address}));
+    let hostname = json!({"type": "Hostname", "address": node.name});
     json!({
-        "addresses": [
-            {"type": "InternalIP", "address": node.address},
-            {"type": "Hostname", "address": node.name},
-        ],
+        "addresses": internal.chain([hostname]).collect::<Vec<_>>(),
         "capacity": {"pods": "250"},
         "allocatable": {"pods": "250"},
         "conditions": [{
@@ -75,12 +76,21 @@ fn kernel_version() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::{Families, Network};
 
     #[test]
     fn the_object_carries_what_agent_and_controllers_read() {
-        let node = &Node::numbered(1, &["z1".to_owned()])[0];
+        let network = Network {
+            families: Families::Dual,
+            ..Network::default()
+        };
+        let node = &Node::numbered(1, &network, &["z1".to_owned()])[0];
         let object = registration(node);
-        assert_eq!(object["spec"]["podCIDRs"][0], "10.244.1.0/24");
+        assert_eq!(object["spec"]["podCIDR"], "10.244.1.0/24");
+        assert_eq!(
+            object["spec"]["podCIDRs"],
+            json!(["10.244.1.0/24", "fd00:10:244:1::/64"])
+        );
         assert_eq!(
             object["metadata"]["labels"]["topology.kubernetes.io/zone"],
             "z1"
@@ -95,6 +105,8 @@ mod tests {
             "2026-01-01T00:00:00Z",
         );
         assert_eq!(status["addresses"][0]["address"], "172.30.0.11");
+        assert_eq!(status["addresses"][1]["address"], "fd00:172:30::11");
+        assert_eq!(status["addresses"][2]["type"], "Hostname");
         assert_eq!(status["conditions"][0]["status"], "False");
         assert_eq!(status["conditions"][0]["message"], "no CNI configuration");
     }

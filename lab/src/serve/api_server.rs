@@ -1,5 +1,5 @@
 //! Where the API server listens: on this machine's loopback for `kubectl`, and in every node's
-//! network namespace on the node's own address for agents and pods.
+//! network namespace on the node's own addresses for agents and pods.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -29,10 +29,13 @@ pub(super) fn listen(
         .map_err(LabError::doing("listening"))?;
     serve(store, loopback, running)?;
     for node in nodes {
-        let bind = || TcpListener::bind((node.address, API_PORT));
-        let listener = namespaces::inside(&places.netns(&node.name), bind);
-        let what = || format!("listening on {}:{API_PORT} of {}", node.address, node.name);
-        serve(store, listener.map_err(LabError::doing(what()))?, running)?;
+        for address in node.addresses() {
+            let address = SocketAddr::new(address, API_PORT);
+            let bind = || TcpListener::bind(address);
+            let listener = namespaces::inside(&places.netns(&node.name), bind);
+            let what = || format!("listening on {address} of {}", node.name);
+            serve(store, listener.map_err(LabError::doing(what()))?, running)?;
+        }
     }
     Ok(address)
 }

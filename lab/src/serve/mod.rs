@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::cgroup;
 use crate::controllers::{deployments, endpoint_slices, scheduler};
 use crate::error::LabError;
-use crate::fabric::{self, CLIENT, CLIENT_ADDRESS, Member};
+use crate::fabric::{self, CLIENT, Member};
 use crate::kubelet::Kubelet;
 use crate::launch::Options;
 use crate::lock::{Attempt, Lock};
@@ -95,7 +95,8 @@ async fn start(
     running: &mut JoinSet<()>,
 ) -> Result<(), LabError> {
     let settings = Settings {
-        nodes: Node::numbered(options.nodes, &options.zones),
+        network: options.network,
+        nodes: Node::numbered(options.nodes, &options.network, &options.zones),
         bin_dir: options.bin_dir.clone(),
         programs: options.programs.clone(),
     };
@@ -106,11 +107,15 @@ async fn start(
         settings.nodes.len()
     ))?;
 
-    let store = Store::new(&Config::default());
+    let families = settings.network.families;
+    let store = Store::new(&Config {
+        service_ranges: families.service_ranges(),
+        ..Config::default()
+    });
     for node in &settings.nodes {
         readiness::register(&store, node, places)?;
     }
-    system::register_api_server(&store, &settings.nodes)?;
+    system::register_api_server(&store, &settings)?;
     let address = api_server::listen(&store, places, &settings.nodes, options.port, running)?;
     api_server::write_kubeconfig(places, &address)?;
     progress.tell(format!("API server: {address}"))?;
@@ -123,7 +128,7 @@ async fn start(
         })
         .await?;
     if options.dns {
-        system::apply(&store, crate::manifest::DNS)?;
+        system::create_dns(&store, families)?;
         progress
             .slow("cluster DNS: waiting until it answers", async {
                 system::dns_available(&store, places, STEP_WITHIN).await
@@ -146,7 +151,7 @@ fn prepare(places: &Places, settings: &Settings) -> Result<(), LabError> {
     settings.store(places).map_err(io("state directory"))?;
     let client = Member {
         name: CLIENT.to_owned(),
-        address: CLIENT_ADDRESS,
+        seats: settings.network.client_seats(),
     };
     let members: Vec<_> = settings
         .nodes
@@ -154,7 +159,7 @@ fn prepare(places: &Places, settings: &Settings) -> Result<(), LabError> {
         .map(Node::member)
         .chain([client])
         .collect();
-    fabric::build(places, &members).map_err(io("fabric"))?;
+    fabric::build(places, &settings.network, &members).map_err(io("fabric"))?;
     cgroup::create(&places.client_cgroup()).map_err(io("outside client"))?;
     for node in &settings.nodes {
         node.prepare(places).map_err(io(&node.name))?;

@@ -9,18 +9,22 @@ use tokio::time::timeout;
 use crate::cluster;
 use crate::error::LabError;
 use crate::manifest;
-use crate::node::{API_PORT, Node};
+use crate::network::Families;
+use crate::node::API_PORT;
 use crate::objects::{self, Condition, holds};
 use crate::places::Places;
+use crate::settings::Settings;
 use crate::store::{ApiError, Kind, Store, object};
 
-/// The Service `kubernetes` and its endpoints: the API server at every node's own address.
-pub(super) fn register_api_server(store: &Store, nodes: &[Node]) -> Result<(), ApiError> {
+/// The Service `kubernetes` and its endpoints: the API server at every node's own address, in the
+/// cluster's first family, as upstream has it.
+pub(super) fn register_api_server(store: &Store, settings: &Settings) -> Result<(), ApiError> {
+    let families = settings.network.families;
     let labels = json!({"component": "apiserver", "provider": "kubernetes"});
     let service = json!({
         "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
         "spec": {
-            "clusterIP": cluster::API_ADDRESS,
+            "clusterIP": families.api_address(),
             "ports": [{
                 "name": "https", "protocol": "TCP",
                 "port": cluster::API_SERVICE_PORT, "targetPort": API_PORT,
@@ -28,16 +32,17 @@ pub(super) fn register_api_server(store: &Store, nodes: &[Node]) -> Result<(), A
         },
     });
     store.create(Kind::Service, service)?;
-    let endpoints: Vec<_> = nodes
+    let endpoints: Vec<_> = settings
+        .nodes
         .iter()
-        .map(|node| json!({"addresses": [node.address], "conditions": {"ready": true}}))
+        .map(|node| json!({"addresses": [node.address()], "conditions": {"ready": true}}))
         .collect();
     let slice = json!({
         "metadata": {
             "name": "kubernetes", "namespace": "default",
             "labels": {"kubernetes.io/service-name": "kubernetes"},
         },
-        "addressType": "IPv4",
+        "addressType": families.first("IPv4", "IPv6"),
         "ports": [{"name": "https", "protocol": "TCP", "port": API_PORT}],
         "endpoints": endpoints,
     });
@@ -45,9 +50,9 @@ pub(super) fn register_api_server(store: &Store, nodes: &[Node]) -> Result<(), A
     Ok(())
 }
 
-/// Creates the objects of a manifest.
-pub(super) fn apply(store: &Store, yaml: &str) -> Result<(), LabError> {
-    for (kind, object) in manifest::parse(yaml)? {
+/// Creates the cluster DNS.
+pub(super) fn create_dns(store: &Store, families: Families) -> Result<(), LabError> {
+    for (kind, object) in manifest::dns(families)? {
         store.create(kind, object)?;
     }
     Ok(())

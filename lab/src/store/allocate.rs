@@ -3,6 +3,7 @@
 //! [`fill`] only reads; what it chose is taken when the Service is stored
 //! ([`Allocations::replace`]). Both happen under the store's lock, so nothing is given twice.
 
+use super::families::{self, family_of};
 use super::object::{items, str_of};
 use super::validate::causes::{Cause, invalid, required};
 use super::{Config, object};
@@ -148,6 +149,15 @@ pub(super) fn fill(
     service: &mut Value,
     current: Option<&Value>,
 ) -> Vec<Cause> {
+    let configured = allocations
+        .ranges
+        .iter()
+        .map(|range| family_of(range.addr()));
+    let configured: Vec<_> = configured.collect();
+    let causes = families::fill(service, current, &configured);
+    if !causes.is_empty() {
+        return causes;
+    }
     let mut causes = fill_addresses(allocations, service, current);
     causes.extend(fill_node_ports(allocations, service, current));
     causes
@@ -171,7 +181,8 @@ fn fill_addresses(
     for (position, family) in families(service).iter().enumerate() {
         let of_family = |range: &IpNet| family_of(range.addr()) == family;
         let Some(index) = allocations.ranges.iter().position(of_family) else {
-            return vec![no_such_family(family, position)];
+            // `families::fill` has let only those of the cluster through.
+            continue;
         };
         let answer = match given.get(position).filter(|text| !text.is_empty()) {
             Some(text) => take(allocations, index, text, &held),
@@ -205,20 +216,6 @@ fn families(service: &Value) -> Vec<String> {
         .iter()
         .map(|f| str_of(f).to_owned())
         .collect()
-}
-
-fn no_such_family(family: &str, position: usize) -> Cause {
-    let why = format!("not configured on this cluster: {family}");
-    invalid(
-        &format!("spec.ipFamilies[{position}]"),
-        &json!(family),
-        &why,
-    )
-}
-
-/// `IPv4` or `IPv6`, as Services write it.
-pub fn family_of(address: IpAddr) -> &'static str {
-    if address.is_ipv4() { "IPv4" } else { "IPv6" }
 }
 
 fn take(

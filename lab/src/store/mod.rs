@@ -19,6 +19,7 @@ mod config;
 pub mod defaults;
 mod deletion;
 mod error;
+mod families;
 mod history;
 mod kind;
 mod memory;

@@ -1,10 +1,9 @@
-//! Defaults of Services, all but the addresses and node ports that `allocate` chooses.
+//! Defaults of Services, all but the families, addresses and node ports that `allocate` chooses,
+//! because those depend on the cluster.
 
 use super::{maps_in, set_default, set_default_text};
-use crate::store::allocate::family_of;
 use crate::store::object::{self, items, str_of};
 use serde_json::{Map, Value, json};
-use std::net::IpAddr;
 
 pub(super) fn fill(service: &mut Value, current: Option<&Value>) {
     let spec = object::map_mut(service, "spec");
@@ -28,7 +27,7 @@ pub(super) fn fill(service: &mut Value, current: Option<&Value>) {
             &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"],
         );
     } else {
-        fill_families(spec);
+        mirror_first_address(spec);
         set_default_text(spec, "internalTrafficPolicy", "Cluster");
     }
     if kind == "NodePort" || kind == "LoadBalancer" {
@@ -100,9 +99,8 @@ fn keep_node_ports(spec: &mut Map<String, Value>, current: &Value) {
     }
 }
 
-/// `clusterIP` and `clusterIPs` say the same; families follow the addresses given, else the
-/// policy.
-fn fill_families(spec: &mut Map<String, Value>) {
+/// `clusterIP` and `clusterIPs` say the same.
+fn mirror_first_address(spec: &mut Map<String, Value>) {
     if str_of(field(spec, "clusterIP")).is_empty() {
         let first = items(field(spec, "clusterIPs")).first().cloned();
         spec.extend(first.map(|first| ("clusterIP".to_owned(), first)));
@@ -111,29 +109,6 @@ fn fill_families(spec: &mut Map<String, Value>) {
         let list = json!([field(spec, "clusterIP")]);
         spec.insert("clusterIPs".to_owned(), list);
     }
-    if items(field(spec, "ipFamilies")).is_empty() {
-        let given = items(field(spec, "clusterIPs")).iter();
-        let mut families: Vec<&str> = given
-            .filter_map(|ip| Some(family_of(str_of(ip).parse::<IpAddr>().ok()?)))
-            .collect();
-        if families.is_empty() {
-            families.push("IPv4");
-        }
-        if str_of(field(spec, "ipFamilyPolicy")) == "RequireDualStack" && families.len() == 1 {
-            families.push(if families[0] == "IPv4" {
-                "IPv6"
-            } else {
-                "IPv4"
-            });
-        }
-        let families = json!(families);
-        spec.insert("ipFamilies".to_owned(), families);
-    }
-    let policy = match items(field(spec, "ipFamilies")).len() {
-        2 => "RequireDualStack",
-        _ => "SingleStack",
-    };
-    set_default_text(spec, "ipFamilyPolicy", policy);
 }
 
 fn field<'a>(spec: &'a Map<String, Value>, name: &str) -> &'a Value {
@@ -161,7 +136,6 @@ mod tests {
     fn plain_service() {
         let expected = json!({
             "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
-            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
             "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}],
         });
         assert_eq!(filled(json!({"ports": [{"port": 80}]}), None), expected);
@@ -183,8 +157,6 @@ mod tests {
             exposed["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"],
             10800
         );
-        let six = filled(json!({"clusterIP": "fd00::1"}), None);
-        assert_eq!(six["ipFamilies"], json!(["IPv6"]));
     }
 
     #[test]
