@@ -35,6 +35,9 @@ pub fn text(facts: &Facts<'_>) -> String {
             "type": CNI_TYPE,
             "mtu": facts.mtu,
             "bpffs": facts.bpffs,
+            // The plugin shapes nothing itself; it must know when a later one will (see its
+            // `Attach`), and the runtime tells only who declares the capability.
+            "capabilities": { "bandwidth": true },
             "ipam": { "dataDir": facts.data_dir, "ranges": ranges },
         }],
     });
