@@ -53,6 +53,12 @@ pub enum LabError {
         /// All of them.
         log: PathBuf,
     },
+    /// A controller, a kubelet or a listener ended, which none of them does by itself.
+    #[error("a part of the lab ended, and the lab with it; see {}", .log.display())]
+    PartEnded {
+        /// Where the reason is to be found.
+        log: PathBuf,
+    },
     /// A node, pod or object that is not there.
     #[error("{0}")]
     NotFound(String),

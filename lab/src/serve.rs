@@ -48,16 +48,20 @@ pub(crate) async fn serve(options: Options) -> Result<(), LabError> {
     };
     sweep::sweep(&places, Leave::Logs).map_err(io())?;
     let mut running = JoinSet::new();
-    let outcome = tokio::select! {
-        started = start(&options, &places, &mut running) => started,
-        () = asked_to_end() => Ok(()),
+    let mut end = std::pin::pin!(asked_to_end());
+    let started = tokio::select! {
+        started = start(&options, &places, &mut running) => Some(started),
+        () = &mut end => None,
     };
-    if outcome.is_ok() {
-        tokio::select! {
-            () = asked_to_end() => {}
-            Some(ended) = running.join_next() => tracing::error!(?ended, "a part of the lab ended"),
-        }
-    }
+    let outcome = match started {
+        Some(Ok(())) => tokio::select! {
+            () = &mut end => Ok(()),
+            // Each of them runs for as long as the lab does.
+            _ = running.join_next() => Err(LabError::PartEnded { log: places.serve_log() }),
+        },
+        Some(failed) => failed,
+        None => Ok(()),
+    };
     // Nothing may start anything while the sweep looks for what to remove.
     running.shutdown().await;
     let leave = if outcome.is_ok() {

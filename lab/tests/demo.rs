@@ -1,0 +1,67 @@
+//! The demonstration itself: it succeeds on the product, and only on it.
+
+mod stage;
+
+use std::process::Command;
+
+use stage::{EXE, StandIn, remains, told};
+
+#[test]
+fn it_holds_on_the_product_and_leaves_nothing() {
+    let (Some(bin_dir), Some(programs)) = (
+        std::env::var_os("FLATNET_BIN_DIR"),
+        std::env::var_os("FLATNET_PROGRAMS"),
+    ) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "cannot run in CI: the product is not built"
+        );
+        eprintln!("SKIPPED: FLATNET_BIN_DIR and FLATNET_PROGRAMS do not say where the product is");
+        return;
+    };
+    let name = format!("demo-{:06x}", std::process::id());
+    let mut demo = Command::new(EXE);
+    demo.args(["demo", "--name", &name])
+        .arg("--bin-dir")
+        .arg(bin_dir);
+    let output = demo
+        .arg("--programs")
+        .arg(programs)
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{}", told(&output));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text.matches("   held (").count(), 7, "{text}");
+    assert_eq!(remains(&name), [] as [String; 0]);
+}
+
+#[test]
+fn it_fails_without_a_proxy_says_where_and_leaves_nothing() {
+    let Some(stand_in) = StandIn::new() else {
+        return;
+    };
+    let name = format!("demo-fails-{:06x}", std::process::id());
+    let mut demo = Command::new(EXE);
+    demo.args(["demo", "--dns", "false", "--name", &name]);
+    let output = demo
+        .arg("--bin-dir")
+        .arg(stand_in.bin_dir.path())
+        .output()
+        .expect("it runs");
+    assert!(!output.status.success(), "{}", told(&output));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("NOT HELD: step \"reached_by_name\""),
+        "{text}"
+    );
+    let logs = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Logs: "))
+        .expect("where the logs are");
+    assert!(
+        std::path::Path::new(logs).join("serve.log").is_file(),
+        "{logs}"
+    );
+    std::fs::remove_dir_all(logs).expect("removed");
+    assert_eq!(remains(&name), [] as [String; 0]);
+}

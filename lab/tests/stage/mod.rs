@@ -1,0 +1,204 @@
+//! What the end-to-end tests stand on: what they need of the machine, a lab with the product in
+//! it, and a lab with a stand-in for it.
+
+#![allow(
+    dead_code,
+    reason = "each test binary compiles this file and uses a part of it; `expect` would fail in those that use all"
+)]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use lab::Lab;
+use lab::handle::LabOptions;
+use tempfile::TempDir;
+
+/// The binary under test.
+pub(crate) const EXE: &str = env!("CARGO_BIN_EXE_flatnet-lab");
+/// Longer than anything in a lab takes on a machine that is doing something else too.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Says why a test cannot run here. In CI nothing may be skipped.
+fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "cannot run in CI: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+fn lacks(tools: &[&str]) -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("not root".to_owned());
+    }
+    let found = |tool: &&&str| {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&paths).any(|dir| dir.join(tool).is_file())
+    };
+    tools
+        .iter()
+        .find(|tool| !found(tool))
+        .map(|tool| format!("no `{tool}`"))
+}
+
+/// A lab with the product in it, or nothing after having said why not.
+pub(crate) fn product(prefix: &str, tools: &[&str]) -> Option<Lab> {
+    let Some(bin_dir) = std::env::var_os("FLATNET_BIN_DIR").map(PathBuf::from) else {
+        skip("FLATNET_BIN_DIR does not say where the product's binaries are");
+        return None;
+    };
+    let Some(programs) = std::env::var_os("FLATNET_PROGRAMS").map(PathBuf::from) else {
+        skip("FLATNET_PROGRAMS does not say where the eBPF object is");
+        return None;
+    };
+    if let Some(why) = lacks(&[&["ip"], tools].concat()) {
+        skip(&why);
+        return None;
+    }
+    let options = LabOptions {
+        prefix: prefix.to_owned(),
+        nodes: 3,
+        zones: vec![],
+        bin_dir,
+        programs: Some(programs),
+        dns: true,
+    };
+    Some(Lab::start(Path::new(EXE), options).expect("the lab starts"))
+}
+
+/// As [`product`], with the two-tier application running in it.
+pub(crate) fn two_tier(prefix: &str, tools: &[&str]) -> Option<Lab> {
+    let lab = product(prefix, tools)?;
+    lab.apply(include_str!("../../manifests/two-tier.yaml"))
+        .expect("applied");
+    lab.wait_pods("backend", 2, PATIENCE).expect("two backends");
+    lab.wait_pods("frontend", 2, PATIENCE)
+        .expect("two frontends");
+    Some(lab)
+}
+
+/// Binaries with a stand-in for the agent: Debian's `ptp` plugin and static routes. What the lab
+/// itself does is tested on it without the product.
+pub(crate) struct StandIn {
+    pub(crate) bin_dir: TempDir,
+}
+
+const AGENT: &str = r#"#!/bin/sh
+set -e
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --node-name) node=$2; shift ;;
+        --cni-conf-dir) conf=$2; shift ;;
+        --cni-data-dir) data=$2; shift ;;
+    esac
+    shift
+done
+number=${node#node}
+echo 1 > /proc/sys/net/ipv4/ip_forward
+for other in 1 2 3; do
+    [ "$other" = "$number" ] || ip route replace 10.244.$other.0/24 via 172.30.0.1$other
+done
+cat > "$conf/.new" <<EOF
+{"cniVersion":"1.0.0","name":"stand-in","plugins":[{"type":"ptp","ipam":{"type":"host-local",
+"dataDir":"$data","ranges":[[{"subnet":"10.244.$number.0/24"}]],"routes":[{"dst":"0.0.0.0/0"}]}}]}
+EOF
+mv "$conf/.new" "$conf/10-stand-in.conflist"
+exec sleep infinity
+"#;
+
+impl StandIn {
+    /// The binaries, or nothing after having said why not.
+    pub(crate) fn new() -> Option<Self> {
+        if let Some(why) = lacks(&["ip"]) {
+            skip(&why);
+            return None;
+        }
+        if !["/opt/cni/bin", "/usr/lib/cni"]
+            .iter()
+            .any(|dir| Path::new(dir).join("ptp").is_file())
+        {
+            skip("no CNI plugin `ptp` (Debian: containernetworking-plugins)");
+            return None;
+        }
+        let bin_dir = tempfile::tempdir().expect("a directory");
+        let agent = bin_dir.path().join("flatnet-agent");
+        fs::write(&agent, AGENT).expect("written");
+        fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).expect("executable");
+        symlink(
+            env!("CARGO_BIN_EXE_flatnet-demo"),
+            bin_dir.path().join("flatnet-demo"),
+        )
+        .expect("linked");
+        Some(Self { bin_dir })
+    }
+
+    pub(crate) fn options(&self, prefix: &str) -> LabOptions {
+        LabOptions {
+            prefix: prefix.to_owned(),
+            nodes: 2,
+            zones: vec![],
+            bin_dir: self.bin_dir.path().to_owned(),
+            programs: None,
+            dns: false,
+        }
+    }
+
+    pub(crate) fn start(&self, prefix: &str) -> Lab {
+        Lab::start(Path::new(EXE), self.options(prefix)).expect("the lab starts")
+    }
+}
+
+/// What a command printed; it must have succeeded.
+pub(crate) fn output(mut command: Command) -> String {
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{command:?}: {}", told(&output));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Everything about how a command ended.
+pub(crate) fn told(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// What is left of the lab `name` on the machine.
+pub(crate) fn remains(name: &str) -> Vec<String> {
+    let mut found = vec![];
+    let state = Path::new("/run/flatnet-lab").join(name);
+    for path in [state.clone(), state.with_extension("lock"), cgroup(name)] {
+        if path.exists() {
+            found.push(path.display().to_string());
+        }
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let state = state.display().to_string();
+    found.extend(
+        mounts
+            .lines()
+            .filter(|line| line.contains(&state))
+            .map(str::to_owned),
+    );
+    for process in fs::read_dir("/proc").expect("processes").flatten() {
+        let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        if command.contains(&state) || command.contains(&format!("--name {name} ")) {
+            found.push(format!("{}: {command}", process.path().display()));
+        }
+    }
+    found
+}
+
+fn cgroup(name: &str) -> PathBuf {
+    let mounts = fs::read_to_string("/proc/mounts").expect("mounts");
+    let root = mounts
+        .lines()
+        .find(|line| line.split(' ').nth(2) == Some("cgroup2"));
+    let root = root
+        .and_then(|line| line.split(' ').nth(1))
+        .expect("a cgroup2 mount");
+    Path::new(root).join("flatnet-lab").join(name)
+}
