@@ -1,13 +1,14 @@
 //! From the body of a request to an object of the kind its path names.
 
 use super::call::Call;
+use super::protobuf;
 use super::query::FieldValidation;
 use super::schema::{self, Struct};
 use crate::store::object::str_of;
 use crate::store::{ApiError, Kind};
 use serde_json::Value;
 
-/// Reads a JSON or YAML body.
+/// Reads a body in JSON, YAML, or what is understood of protobuf.
 pub(super) fn body(call: &Call) -> Result<Value, ApiError> {
     let bad = |error: &dyn std::fmt::Display| {
         ApiError::BadRequest(format!("the object provided is unrecognized: {error}"))
@@ -15,6 +16,9 @@ pub(super) fn body(call: &Call) -> Result<Value, ApiError> {
     match call.media_type.as_str() {
         "" | "application/json" => serde_json::from_slice(&call.body).map_err(|e| bad(&e)),
         "application/yaml" => serde_yaml_ng::from_slice(&call.body).map_err(|e| bad(&e)),
+        "application/vnd.kubernetes.protobuf" => {
+            protobuf::read(&call.body).map_err(ApiError::BadRequest)
+        }
         _ => Err(ApiError::UnsupportedMediaType(
             "application/json, application/yaml",
         )),

@@ -6,7 +6,7 @@
 //! that is made of this machine's namespaces.
 //!
 //! Left out, and said so in the answer where somebody might ask for it: logs, exec, port-forward
-//! (use `flatnet-lab exec`), protobuf, field ownership of server-side apply, paging (lists are
+//! (use `flatnet-lab exec`), answers in protobuf, field ownership of server-side apply, paging (lists are
 //! whole).
 
 mod path;
@@ -23,6 +23,7 @@ mod openapi;
 
 mod decode;
 mod patch;
+mod protobuf;
 mod schema;
 
 mod follow;

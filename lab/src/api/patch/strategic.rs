@@ -297,7 +297,8 @@ mod tests {
         let named =
             |names: &[&str]| -> Value { names.iter().map(|n| json!({"name": n})).collect() };
         // (before, patched list, order, afterwards)
-        let rows: [(&[&str], &[&str], &[&str], &[&str]); 4] = [
+        type Names = &'static [&'static str];
+        let rows: [(Names, Names, Names, Names); 4] = [
             (&["a", "b"], &["c"], &["c", "a", "b"], &["c", "a", "b"]),
             (
                 &["a", "b", "server"],
