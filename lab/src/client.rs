@@ -1,5 +1,7 @@
 //! A small client of the lab's API server, for the demonstration, `exec` and tests.
 
+use std::path::Path;
+
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Response;
@@ -28,6 +30,20 @@ impl Client {
             server: server.to_owned(),
             agent: config.build().into(),
         }
+    }
+
+    /// A client of the API server that a lab's kubeconfig names.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn of_kubeconfig(path: &Path) -> Result<Self, LabError> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(LabError::doing(path.display().to_string()))?;
+        let config: Value = serde_yaml_ng::from_str(&text)
+            .map_err(|error| LabError::Manifest(error.to_string()))?;
+        Ok(Self::new(object::str_of(
+            &config["clusters"][0]["cluster"]["server"],
+        )))
     }
 
     /// One object, if it is there; `namespace` is empty for cluster-scoped kinds.

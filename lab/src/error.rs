@@ -68,11 +68,9 @@ pub enum LabError {
     /// The API server refuses.
     #[error("API server: {0}")]
     Api(String),
-    /// A step of the demonstration did not hold.
-    #[error("step {step:?}: expected {expected}, saw {seen}")]
-    Step {
-        /// The step.
-        step: String,
+    /// What the demonstration shows is not so.
+    #[error("expected {expected}, saw {seen}")]
+    NotHeld {
         /// What should have been.
         expected: String,
         /// What was.

@@ -77,11 +77,20 @@ impl Options {
     }
 }
 
+/// How long a lab goes on by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// Until somebody ends it.
+    Own,
+    /// No longer than the thread that started it, also if that is killed.
+    OfCaller,
+}
+
 /// Starts `serve`, detached from the terminal, with its log in the state directory.
 ///
 /// # Errors
 /// When the lab is up already, or something it needs is missing.
-pub(crate) fn spawn(exe: &Path, options: &Options) -> Result<Child, LabError> {
+pub(crate) fn spawn(exe: &Path, options: &Options, lifetime: Lifetime) -> Result<Child, LabError> {
     options.check()?;
     let places = options.places()?;
     let io = || LabError::doing(format!("starting the lab {:?}", options.name.as_str()));
@@ -110,7 +119,11 @@ pub(crate) fn spawn(exe: &Path, options: &Options) -> Result<Child, LabError> {
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(io())?)
         .stderr(log);
-    Placement::default().own_session().apply(&mut command);
+    let placement = Placement::default().own_session();
+    match lifetime {
+        Lifetime::Own => placement.apply(&mut command),
+        Lifetime::OfCaller => placement.ends_with_caller().apply(&mut command),
+    }
     command.spawn().map_err(io())
 }
 

@@ -15,6 +15,8 @@ use std::thread;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use nix::unistd::{sethostname, setsid};
 
 const NOTHING: Option<&str> = None;
@@ -27,6 +29,7 @@ pub(crate) struct Placement {
     binds: Vec<(PathBuf, PathBuf)>,
     hostname: Option<String>,
     own_session: bool,
+    ends_with_caller: bool,
 }
 
 impl Placement {
@@ -66,6 +69,12 @@ impl Placement {
         self
     }
 
+    /// Asked to end (SIGTERM) when the thread that starts it ends, however that ends.
+    pub(crate) fn ends_with_caller(mut self) -> Self {
+        self.ends_with_caller = true;
+        self
+    }
+
     /// Makes `command` start there. A failure is the error of `spawn`.
     pub(crate) fn apply(self, command: &mut Command) {
         // SAFETY: between fork and exec only async-signal-safe calls are allowed, because another
@@ -80,6 +89,9 @@ impl Placement {
     fn enter(&self) -> io::Result<()> {
         if self.own_session {
             setsid()?;
+        }
+        if self.ends_with_caller {
+            set_pdeathsig(Signal::SIGTERM)?;
         }
         if let Some(procs) = &self.cgroup {
             // "0" is the writer itself.

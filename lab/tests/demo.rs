@@ -50,9 +50,14 @@ fn it_fails_without_a_proxy_says_where_and_leaves_nothing() {
         .expect("it runs");
     assert!(!output.status.success(), "{}", told(&output));
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        text.contains("NOT HELD: step \"reached_by_name\""),
-        "{text}"
+    let (held, failed) = (
+        text.matches("   held (").count(),
+        text.find("NOT HELD: expected"),
+    );
+    assert_eq!(
+        (held, failed.is_some()),
+        (1, true),
+        "the second step fails: {text}"
     );
     let logs = text
         .lines()

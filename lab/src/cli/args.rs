@@ -159,7 +159,7 @@ impl Start {
         };
         let programs = match programs {
             Some(file) => Some(absolute(file)?),
-            None => Some(bin_dir.join(PROGRAMS)).filter(|file| file.is_file()),
+            None => bin_dir.join(PROGRAMS).canonicalize().ok(),
         };
         Ok(Options {
             name: name.name,

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use crate::client::Client;
 use crate::entry;
 use crate::error::LabError;
 use crate::fabric::CLIENT;
@@ -42,55 +43,70 @@ pub(super) fn enter(places: &Places, target: &Target, argv: &[String]) -> LabErr
 }
 
 fn prepare(places: &Places, target: &Target, argv: &[String]) -> Result<Command, LabError> {
-    let io = |what: &str| LabError::doing(what.to_owned());
     match target {
         Target::Pod {
             namespace,
             pod,
             container,
-        } => {
-            let pod = match pod.split_once('/') {
-                Some(("deploy" | "deployment" | "deployments", name)) => {
-                    ready_pod(places, namespace, name)?
-                }
-                Some(("pod" | "po" | "pods", name)) => name.to_owned(),
-                _ => pod.clone(),
-            };
-            let entry = entry::load(places, (namespace, &pod), container.as_deref());
-            let entry = entry.map_err(|error| LabError::NotFound(error.to_string()))?;
-            let mut command = entry
-                .command(argv)
-                .map_err(io(&format!("entering {pod}")))?;
-            // What the terminal is does not depend on where the command runs.
-            command.envs(std::env::var_os("TERM").map(|term| ("TERM", term)));
-            Ok(command)
-        }
-        Target::Node(name) => {
-            let settings = Settings::load(places).map_err(io("settings"))?;
-            let node = settings.node(name).ok_or_else(|| {
-                let known: Vec<_> = settings.nodes.iter().map(|n| n.name.as_str()).collect();
-                LabError::NotFound(format!("no node {name:?}; there are {}", known.join(", ")))
-            })?;
-            let placement = node_placement(places, node).map_err(io(name))?;
-            let mut command = command(&settings, argv);
-            command
-                .env("NODE_NAME", &node.name)
-                .env("NODE_IP", node.address.to_string());
-            command.env("KUBERNETES_SERVICE_HOST", node.address.to_string());
-            command.env("KUBERNETES_SERVICE_PORT", API_PORT.to_string());
-            placement.apply(&mut command);
-            Ok(command)
-        }
-        Target::Client => {
-            let settings = Settings::load(places).map_err(io("settings"))?;
-            let placement = Placement::default()
-                .netns(&places.netns(CLIENT))
-                .and_then(|placement| placement.cgroup(&places.client_cgroup()));
-            let mut command = command(&settings, argv);
-            placement.map_err(io("outside client"))?.apply(&mut command);
-            Ok(command)
-        }
+        } => in_pod(places, (namespace, pod), container.as_deref(), argv),
+        Target::Node(name) => on_node(places, name, argv),
+        Target::Client => on_client(places, argv),
     }
+}
+
+fn in_pod(
+    places: &Places,
+    (namespace, pod): (&str, &str),
+    container: Option<&str>,
+    argv: &[String],
+) -> Result<Command, LabError> {
+    let pod = match pod.split_once('/') {
+        Some(("deploy" | "deployment" | "deployments", name)) => {
+            ready_pod(places, namespace, name)?
+        }
+        Some(("pod" | "po" | "pods", name)) => name.to_owned(),
+        _ => pod.to_owned(),
+    };
+    let entry = entry::load(places, (namespace, &pod), container);
+    let entry = entry.map_err(|error| LabError::NotFound(error.to_string()))?;
+    let command = entry.command(argv);
+    let mut command = command.map_err(LabError::doing(format!("entering {pod}")))?;
+    // What the terminal is does not depend on where the command runs.
+    command.envs(std::env::var_os("TERM").map(|term| ("TERM", term)));
+    Ok(command)
+}
+
+fn on_node(places: &Places, name: &str, argv: &[String]) -> Result<Command, LabError> {
+    let settings = Settings::load(places).map_err(LabError::doing("settings"))?;
+    let node = settings.node(name).ok_or_else(|| {
+        let known: Vec<_> = settings
+            .nodes
+            .iter()
+            .map(|node| node.name.as_str())
+            .collect();
+        LabError::NotFound(format!("no node {name:?}; there are {}", known.join(", ")))
+    })?;
+    let placement = node_placement(places, node).map_err(LabError::doing(name))?;
+    let mut command = command(&settings, argv);
+    command
+        .env("NODE_NAME", &node.name)
+        .env("NODE_IP", node.address.to_string());
+    command.env("KUBERNETES_SERVICE_HOST", node.address.to_string());
+    command.env("KUBERNETES_SERVICE_PORT", API_PORT.to_string());
+    placement.apply(&mut command);
+    Ok(command)
+}
+
+fn on_client(places: &Places, argv: &[String]) -> Result<Command, LabError> {
+    let settings = Settings::load(places).map_err(LabError::doing("settings"))?;
+    let placement = Placement::default()
+        .netns(&places.netns(CLIENT))
+        .and_then(|placement| placement.cgroup(&places.client_cgroup()));
+    let mut command = command(&settings, argv);
+    placement
+        .map_err(LabError::doing("outside client"))?
+        .apply(&mut command);
+    Ok(command)
 }
 
 fn command(settings: &Settings, argv: &[String]) -> Command {
@@ -117,7 +133,7 @@ fn node_placement(places: &Places, node: &Node) -> io::Result<Placement> {
 
 /// A ready pod of a Deployment, the first by name.
 fn ready_pod(places: &Places, namespace: &str, deployment: &str) -> Result<String, LabError> {
-    let client = super::client(places)?;
+    let client = Client::of_kubeconfig(&places.kubeconfig())?;
     let not_found = |text: String| LabError::NotFound(text);
     let object = client
         .find(Kind::Deployment, namespace, deployment)?

@@ -4,17 +4,16 @@ mod args;
 mod enter;
 mod list;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Arguments, Command};
 
-use crate::client::Client;
 use crate::demo;
 use crate::error::LabError;
-use crate::launch;
+use crate::launch::{self, Lifetime};
 use crate::places::{LabName, Places};
 use crate::serve;
 
@@ -83,7 +82,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, LabError> {
 fn up(start: args::Start) -> Result<(), LabError> {
     let options = start.options()?;
     let places = options.places()?;
-    let mut serve = launch::spawn(&own_exe()?, &options)?;
+    let mut serve = launch::spawn(&own_exe()?, &options, Lifetime::Own)?;
     launch::wait_ready(&mut serve, &places, |line| eprintln!("{line}"))?;
     println!("export KUBECONFIG={}", places.kubeconfig().display());
     Ok(())
@@ -106,7 +105,7 @@ fn serve_here(start: args::Start) -> Result<(), LabError> {
         .block_on(serve::serve(options))
 }
 
-fn own_exe() -> Result<std::path::PathBuf, LabError> {
+fn own_exe() -> Result<PathBuf, LabError> {
     std::env::current_exe().map_err(LabError::doing("finding flatnet-lab itself"))
 }
 
@@ -122,20 +121,4 @@ fn up_places(name: &LabName) -> Result<Places, LabError> {
     } else {
         Err(LabError::NotUp(name.to_string()))
     }
-}
-
-/// A client of the lab's API server, by its kubeconfig.
-pub(crate) fn client(places: &Places) -> Result<Client, LabError> {
-    client_of(&places.kubeconfig())
-}
-
-fn client_of(kubeconfig: &Path) -> Result<Client, LabError> {
-    let io = LabError::doing(kubeconfig.display().to_string());
-    let text = std::fs::read_to_string(kubeconfig).map_err(io)?;
-    let config: serde_json::Value =
-        serde_yaml_ng::from_str(&text).map_err(|error| LabError::Manifest(error.to_string()))?;
-    let server = config["clusters"][0]["cluster"]["server"]
-        .as_str()
-        .unwrap_or_default();
-    Ok(Client::new(server))
 }

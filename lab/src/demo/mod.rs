@@ -1,9 +1,13 @@
 //! The demonstration: an ordinary manifest is applied, and then it is shown and checked, step by
 //! step, that a Service answers by name across nodes.
 
-mod answers;
-mod request_loop;
 mod steps;
+
+mod changes;
+mod request_loop;
+
+mod answers;
+mod check;
 
 use std::fs;
 use std::io;
@@ -13,7 +17,7 @@ use std::time::Instant;
 
 use crate::error::LabError;
 use crate::handle::Lab;
-use crate::launch::Options;
+use crate::launch::{Lifetime, Options};
 use crate::manifest;
 
 /// Starts a lab, shows every step, ends the lab. Success only if all held.
@@ -23,13 +27,18 @@ pub(crate) fn run(exe: &Path, options: &Options, keep: bool) -> Result<ExitCode,
         "Starting a cluster of {} nodes on this machine",
         options.nodes
     );
-    let lab = Lab::start_as(exe, options, |step| println!("   {step}"))?;
+    let lifetime = if keep {
+        Lifetime::Own
+    } else {
+        Lifetime::OfCaller
+    };
+    let lab = Lab::start_as(exe, options, lifetime, |step| say(step))?;
     let outcome = show(&lab);
     match &outcome {
         Ok(()) => println!("\nAll held, in {:.1} s.", began.elapsed().as_secs_f64()),
         Err(error) => {
-            println!("\nNOT HELD: {error}");
-            println!("Logs: {}", kept_logs(&lab, keep).display());
+            println!("   NOT HELD: {error}");
+            println!("\nLogs: {}", kept_logs(&lab, keep).display());
         }
     }
     if keep {

@@ -2,11 +2,11 @@
 //! fails by saying what was expected and what was seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::thread::sleep;
 use std::time::Duration;
 
-use super::answers::{self, Answer, Summary};
-use super::request_loop::RequestLoop;
+use super::answers;
+use super::changes::{scaling_is_not_noticed, traffic_follows};
+use super::check::{PATIENCE, URL, ask, check, frontend, names};
 use super::say;
 use crate::error::LabError;
 use crate::handle::{Lab, RunningPod};
@@ -41,12 +41,8 @@ pub(super) const ALL: [Step; 7] = [
     ),
 ];
 
-const URL: &str = "http://backend";
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Sooner than any time-out: what is refused is answered.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// How long the loop runs before and after a change, so that both sides of it are seen.
-const MARGIN: Duration = Duration::from_secs(1);
 
 fn pods_run(lab: &Lab) -> Result<(), LabError> {
     say("waiting until two backend and two frontend pods are ready");
@@ -65,7 +61,6 @@ fn pods_run(lab: &Lab) -> Result<(), LabError> {
     let wanted = lab.nodes().len().min(3);
     check(
         nodes.len() >= wanted,
-        "pods_run",
         format!("pods on {wanted} nodes"),
         || format!("pods on {nodes:?}"),
     )
@@ -91,11 +86,10 @@ fn reached_by_name(lab: &Lab) -> Result<(), LabError> {
     ));
     check(
         seen == cluster_ip,
-        "reached_by_name",
         format!("the cluster IP {cluster_ip}"),
         || seen,
     )?;
-    let answer = ask(lab, "reached_by_name", &frontend, 1)?.remove(0);
+    let answer = ask(lab, &frontend, 1)?.remove(0);
     say(format_args!(
         "{URL} answers: {} at {} on {}",
         answer.pod, answer.address, answer.node
@@ -107,37 +101,33 @@ fn requests_spread(lab: &Lab) -> Result<(), LabError> {
     let frontend = frontend(lab)?;
     let backends = names(lab.wait_pods("backend", 2, PATIENCE)?);
     let mut shares: BTreeMap<String, usize> = BTreeMap::new();
-    for answer in ask(lab, "requests_spread", &frontend, 100)? {
+    for answer in ask(lab, &frontend, 100)? {
         *shares.entry(answer.pod).or_default() += 1;
     }
     for (pod, share) in &shares {
         say(format_args!("{share:3} of 100 by {pod}"));
     }
-    // Chance alone leaves one of two with fewer than 20 of 100 less than once in a thousand million runs.
+    // Chance alone leaves one of two with fewer than 20 of 100 less often than once in a thousand
+    // million runs.
     let fair = backends
         .iter()
         .all(|pod| shares.get(pod).is_some_and(|share| *share >= 20));
-    check(
-        fair,
-        "requests_spread",
-        format!("20 or more each by {backends:?}"),
-        || format!("{shares:?}"),
-    )
+    check(fair, format!("20 or more each by {backends:?}"), || {
+        format!("{shares:?}")
+    })
 }
 
 fn no_translation(lab: &Lab) -> Result<(), LabError> {
     for frontend in lab.wait_pods("frontend", 2, PATIENCE)? {
         let mut shown = BTreeSet::new();
-        for answer in ask(lab, "no_translation", &frontend, 20)? {
+        for answer in ask(lab, &frontend, 20)? {
             let seen = answer.client.ip().to_string();
             let route = format!(
                 "{} on {} -> {} on {}: seen as {seen}",
                 frontend.address, frontend.node, answer.address, answer.node
             );
             let own = format!("the frontend's own address {}", frontend.address);
-            check(seen == frontend.address, "no_translation", own, || {
-                route.clone()
-            })?;
+            check(seen == frontend.address, own, || route.clone())?;
             if shown.insert(answer.pod) {
                 say(route);
             }
@@ -146,83 +136,20 @@ fn no_translation(lab: &Lab) -> Result<(), LabError> {
     Ok(())
 }
 
-fn scaling_is_not_noticed(lab: &Lab) -> Result<(), LabError> {
-    let frontend = frontend(lab)?;
-    let requests = RequestLoop::start(lab, &frontend.name, URL)?;
-    say(format_args!(
-        "100 requests a second from {} begin",
-        frontend.address
-    ));
-    sleep(MARGIN);
-    say("scaling to 5: waiting until five pods are ready");
-    lab.scale("backend", 5)?;
-    let five = names(lab.wait_pods("backend", 5, PATIENCE)?);
-    sleep(MARGIN);
-    say("scaling to 2: waiting until three pods have ended");
-    lab.scale("backend", 2)?;
-    wait_until_gone(lab, &five, 2)?;
-    sleep(MARGIN);
-    let summary = requests.finish()?;
-    tell(&summary);
-    check_none_failed("scaling_is_not_noticed", &summary)?;
-    let served = five.iter().all(|pod| summary.by_endpoint.contains_key(pod));
-    check(
-        served,
-        "scaling_is_not_noticed",
-        format!("answers by all of {five:?}"),
-        || format!("{:?}", summary.by_endpoint),
-    )
-}
-
-fn traffic_follows(lab: &Lab) -> Result<(), LabError> {
-    let frontend = frontend(lab)?;
-    let before = lab.wait_pods("backend", 2, PATIENCE)?;
-    let requests = RequestLoop::start(lab, &frontend.name, URL)?;
-    sleep(MARGIN);
-    let gone = before[0].clone();
-    say(format_args!("deleting {} at {}", gone.name, gone.address));
-    lab.api().delete(Kind::Pod, "default", &gone.name)?;
-    say("waiting until it is replaced and has ended");
-    wait_until_gone(lab, std::slice::from_ref(&gone.name), 0)?;
-    let after = lab.wait_pods("backend", 2, PATIENCE)?;
-    sleep(MARGIN);
-    let summary = requests.finish()?;
-    tell(&summary);
-    check_none_failed("traffic_follows", &summary)?;
-    let new: Vec<_> = after
-        .into_iter()
-        .filter(|pod| !before.contains(pod))
-        .collect();
-    for RunningPod {
-        name,
-        address,
-        node,
-        ..
-    } in &new
-    {
-        say(format_args!("new: {name} {address} on {node}"));
-    }
-    let answered = ask(lab, "traffic_follows", &frontend, 50)?;
-    let by: BTreeSet<_> = answered.into_iter().map(|answer| answer.pod).collect();
-    let follows = !by.contains(&gone.name) && new.iter().all(|pod| by.contains(&pod.name));
-    check(
-        follows,
-        "traffic_follows",
-        format!("answers by {:?}", names(new)),
-        || format!("answers by {by:?}"),
-    )
-}
-
 fn refused_at_once(lab: &Lab) -> Result<(), LabError> {
     let frontend = frontend(lab)?;
     lab.apply(
         "{apiVersion: v1, kind: Service, metadata: {name: nobody},\n \
          spec: {selector: {app: nobody}, ports: [{port: 80}]}}\n",
     )?;
-    // Until the name is known, the failure would be another one.
+    // DNS and the agents hear of the Service a moment after it is made.
     let known = || Ok(answers::resolve(lab, &frontend.name, "nobody")?.ok());
     let address = lab.wait("the name nobody", PATIENCE, known)?;
-    let outcome = answers::get(lab, &frontend.name, "http://nobody", 1)?;
+    let ask = || answers::get(lab, &frontend.name, "http://nobody", 1);
+    lab.wait("a refusal", PATIENCE, || {
+        Ok(ask()?.err().filter(|no| no.words.contains("refused")))
+    })?;
+    let outcome = ask()?;
     lab.api().delete(Kind::Service, "default", "nobody")?;
     let (words, after) = match outcome {
         Ok(answers) => (format!("an answer: {answers:?}"), Duration::ZERO),
@@ -233,80 +160,7 @@ fn refused_at_once(lab: &Lab) -> Result<(), LabError> {
         after.as_millis()
     ));
     let refused = words.contains("refused") && after < AT_ONCE;
-    check(
-        refused,
-        "refused_at_once",
-        format!("refused within {AT_ONCE:?}"),
-        || format!("{words} after {after:?}"),
-    )
-}
-
-fn frontend(lab: &Lab) -> Result<RunningPod, LabError> {
-    Ok(lab.wait_pods("frontend", 2, PATIENCE)?.remove(0))
-}
-
-fn names(pods: Vec<RunningPod>) -> Vec<String> {
-    pods.into_iter().map(|pod| pod.name).collect()
-}
-
-/// Asks the backend from `pod`; every question must be answered.
-fn ask(lab: &Lab, step: &str, pod: &RunningPod, count: u32) -> Result<Vec<Answer>, LabError> {
-    answers::get(lab, &pod.name, URL, count)?.map_err(|refusal| LabError::Step {
-        step: step.to_owned(),
-        expected: format!("{count} answers of {URL}"),
-        seen: refusal.words,
-    })
-}
-
-/// Waits until no more than `left` of `pods` exist at all.
-fn wait_until_gone(lab: &Lab, pods: &[String], left: usize) -> Result<(), LabError> {
-    lab.wait("the end of the pods", PATIENCE, || {
-        let present = lab.api().list(Kind::Pod, "default")?;
-        let exists = |name: &&String| present.iter().any(|pod| pod["metadata"]["name"] == **name);
-        Ok((pods.iter().filter(exists).count() <= left).then_some(()))
-    })
-}
-
-fn tell(summary: &Summary) {
-    let Summary {
-        ok,
-        failed,
-        slowest_ms,
-        ..
-    } = summary;
-    say(format_args!(
-        "{ok} requests answered, {failed} failed, the slowest took {slowest_ms} ms"
-    ));
-}
-
-fn check_none_failed(step: &str, summary: &Summary) -> Result<(), LabError> {
-    let none = summary.failed == 0 && summary.ok > 0;
-    check(none, step, "not one failed request".to_owned(), || {
-        let causes = summary
-            .failures
-            .iter()
-            .map(|f| format!("{} ms: {}", f.at_ms, f.cause));
-        format!(
-            "{} failed of {}: {}",
-            summary.failed,
-            summary.ok + summary.failed,
-            causes.collect::<Vec<_>>().join("; ")
-        )
-    })
-}
-
-fn check(
-    holds: bool,
-    step: &str,
-    expected: String,
-    seen: impl FnOnce() -> String,
-) -> Result<(), LabError> {
-    if holds {
-        return Ok(());
-    }
-    Err(LabError::Step {
-        step: step.to_owned(),
-        expected,
-        seen: seen(),
+    check(refused, format!("refused within {AT_ONCE:?}"), || {
+        format!("{words} after {after:?}")
     })
 }

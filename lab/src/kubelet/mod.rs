@@ -8,9 +8,11 @@
 
 pub(crate) mod cni;
 mod container;
+mod create;
 mod env;
 mod events;
 mod files;
+mod plugin;
 mod pod;
 mod probe;
 mod sandbox;

@@ -10,16 +10,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::container::Container;
-use super::env::{self, Facts};
-use super::probe::Target;
+use super::create;
 use super::sandbox::Sandbox;
 use super::state::{ContainerState, back_off};
 use super::status::{self, Observed};
-use super::{Kubelet, events, files};
+use super::{Kubelet, events};
 use crate::cgroup;
-use crate::entry::{self, Entry};
-use crate::node::API_PORT;
 use crate::objects::{self, Pod};
 use crate::store::{DeleteOptions, Kind, clock};
 
@@ -86,7 +82,7 @@ impl Life {
     async fn containers(&self, sandbox: &Sandbox) {
         let stop = watch::Sender::new(None);
         let mut running = JoinSet::new();
-        match self.prepare(sandbox, &stop) {
+        match create::containers(&self.kubelet, &self.pod, sandbox, (&self.states, &stop)) {
             Ok(containers) => {
                 for container in containers {
                     running.spawn(container.run());
@@ -111,71 +107,6 @@ impl Life {
             }
         }
         self.report(Some(sandbox), None);
-    }
-
-    fn prepare(
-        &self,
-        sandbox: &Sandbox,
-        stop: &watch::Sender<Option<Duration>>,
-    ) -> Result<Vec<Container>, String> {
-        let Kubelet {
-            places,
-            settings,
-            node,
-            ..
-        } = &*self.kubelet;
-        let meta = &self.pod.metadata;
-        if !self.pod.spec.init_containers.is_empty() {
-            return Err("the lab runs no init containers".to_owned());
-        }
-        let dir = places.pod_dir(&meta.namespace, &meta.name, &meta.uid);
-        let binds = files::write(&dir, &self.pod, &sandbox.addresses).map_err(told)?;
-        let facts = Facts {
-            node: node.name.clone(),
-            host_ip: node.address.into(),
-            pod_ips: sandbox.addresses.clone(),
-            api_port: API_PORT,
-        };
-        let hostname = (!self.pod.spec.host_network).then(|| env::hostname(&self.pod).to_owned());
-        let mut containers = vec![];
-        for (index, container) in self.pod.spec.containers.iter().enumerate() {
-            let cgroup = places
-                .pod_cgroup(&node.name, &meta.uid)
-                .join(&container.name);
-            cgroup::create(&cgroup).map_err(told)?;
-            let environment = env::variables(&self.pod, container, &facts).map_err(told)?;
-            let argv = argv(container, &environment)?;
-            let entry = Entry {
-                container: container.name.clone(),
-                netns: sandbox.netns.clone(),
-                cgroup,
-                binds: binds.clone(),
-                hostname: hostname.clone(),
-                environment,
-                working_dir: container.working_dir.clone().map(Into::into),
-                path: settings.path(),
-            };
-            containers.push(Container {
-                index,
-                argv,
-                log: places.container_log(&meta.namespace, &meta.name, &container.name),
-                target: Target {
-                    node_netns: places.netns(&node.name),
-                    address: sandbox.addresses[0],
-                    container: container.clone(),
-                    entry,
-                },
-                restart_policy: self.pod.spec.restart_policy.clone(),
-                states: self.states.clone(),
-                stop: stop.subscribe(),
-            });
-        }
-        let entries: Vec<_> = containers
-            .iter()
-            .map(|container| container.target.entry.clone())
-            .collect();
-        entry::store(&dir, &entries).map_err(told)?;
-        Ok(containers)
     }
 
     fn fail_to_create(&self, problem: &str) {
@@ -261,25 +192,6 @@ fn remaining_grace(object: Option<&Value>) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// What to run. There are no images, so what an image would say must be said in the pod.
-fn argv(
-    container: &objects::Container,
-    environment: &[(String, String)],
-) -> Result<Vec<String>, String> {
-    if container.command.is_empty() {
-        return Err(format!(
-            "container {} has no command: the lab pulls no image and runs programs of this machine",
-            container.name
-        ));
-    }
-    let words = container.command.iter().chain(&container.args);
-    Ok(words.map(|word| env::expand(word, environment)).collect())
-}
-
-fn told(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,22 +207,5 @@ mod tests {
         let object = json!({"metadata": {"deletionTimestamp": "t"}, "spec": spec});
         assert_eq!(seconds(object), Some(5));
         assert_eq!(remaining_grace(None), Some(Duration::ZERO));
-    }
-
-    #[test]
-    fn a_container_without_a_command_is_told_why() {
-        let mut container = objects::Container {
-            name: "web".into(),
-            ..Default::default()
-        };
-        let error = argv(&container, &[]).expect_err("nothing to run");
-        assert!(error.contains("container web has no command"), "{error}");
-        container.command = vec!["serve".into()];
-        container.args = vec!["--at".into(), "$(IP)".into()];
-        let environment = [("IP".to_owned(), "1.2.3.4".to_owned())];
-        assert_eq!(
-            argv(&container, &environment),
-            Ok(["serve", "--at", "1.2.3.4"].map(str::to_owned).into())
-        );
     }
 }

@@ -30,10 +30,11 @@ pub(crate) async fn watch(store: Store, node: Node, places: Places) {
             let written = store.modify(Kind::Node, "", &node.name, |object| {
                 object["status"] = status;
             });
-            match written {
-                Ok(_) => known = Some(now),
-                Err(error) => tracing::warn!(node = node.name, %error, "status not written"),
+            // A node that somebody deleted stays deleted, as with a kubelet until it restarts.
+            if let Err(error) = written {
+                tracing::warn!(node = node.name, %error, "status not written");
             }
+            known = Some(now);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
