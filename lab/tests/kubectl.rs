@@ -540,38 +540,45 @@ async fn get_w_follows() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
-    cluster.play_kubelet(Duration::from_millis(100));
+    cluster.kubectl(&["run", "first", "--image=x"]).await;
     let mut child = cluster
         .command(&["get", "pods", "-w", "--output-watch-events"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("kubectl runs");
-    // kubectl prints no header before the first pod: its watch is there once it has listed.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    cluster.kubectl(&["run", "p", "--image=x"]).await;
-    cluster.kubectl(&["delete", "pod", "p"]).await;
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut seen = Vec::new();
-    while seen
-        .last()
-        .is_none_or(|line: &String| !line.starts_with("DELETED"))
-    {
+    let mut line = async || {
         let line = tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await;
-        seen.push(
-            line.expect("a line in time")
-                .expect("readable")
-                .expect("kubectl goes on"),
-        );
-    }
-    child.kill().await.expect("killed");
-    let shown = seen.join("\n");
+        line.expect("a line in time")
+            .expect("readable")
+            .expect("kubectl goes on")
+    };
+    let header = line().await;
     assert_eq!(
-        words(&seen[0])[0],
+        words(&header)[0],
         ["EVENT", "NAME", "READY", "STATUS", "RESTARTS", "AGE"]
     );
-    for state in ["Pending", "Running", "Terminating"] {
-        assert!(shown.contains(state), "{shown}");
+    assert_eq!(
+        words(&line().await)[0][..4],
+        ["ADDED", "first", "0/1", "Pending"]
+    );
+
+    // It has listed: from here on it must see everything.
+    cluster.kubectl(&["delete", "pod", "first"]).await;
+    cluster.play_kubelet(Duration::from_millis(100));
+    cluster.kubectl(&["run", "p", "--image=x"]).await;
+    cluster.kubectl(&["delete", "pod", "p"]).await;
+    let expected = [
+        ["DELETED", "first", "0/1", "Pending"],
+        ["ADDED", "p", "0/1", "Pending"],
+        ["MODIFIED", "p", "1/1", "Running"],
+        ["MODIFIED", "p", "1/1", "Terminating"],
+        ["DELETED", "p", "1/1", "Terminating"],
+    ];
+    for expected in expected {
+        assert_eq!(words(&line().await)[0][..4], expected);
     }
+    child.kill().await.expect("killed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -678,4 +685,45 @@ async fn create_commands_and_drain() {
     let nodes = cluster.kubectl(&["get", "nodes", "--no-headers"]).await;
     assert_eq!(words(&nodes)[0][1], "Unknown,SchedulingDisabled");
     cluster.kubectl(&["uncordon", "node-1"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_side_apply_takes_back_what_it_no_longer_says() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let file = cluster.write("two.yaml", MANIFEST);
+    let apply = ["apply", "--server-side", "-f", &file];
+    cluster.kubectl(&apply).await;
+    let before = cluster.deployment();
+    cluster.kubectl(&apply).await;
+    assert_eq!(
+        cluster.deployment(),
+        before,
+        "applying twice changes nothing"
+    );
+    // Somebody else's label is not the manifest's to take back.
+    cluster
+        .kubectl(&["label", "deploy", "web", "foreign=1"])
+        .await;
+    let changed = MANIFEST
+        .replace("{name: COLOUR, value: red}", "{name: SHAPE, value: round}")
+        .replace("containerPort: 8080", "containerPort: 9090")
+        .replace(
+            "labels: {app: web}}\nspec:\n  replicas",
+            "labels: {}}\nspec:\n  replicas",
+        );
+    cluster.write("two.yaml", &changed);
+    cluster.kubectl(&apply).await;
+    let deployment = cluster.deployment();
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        container["env"],
+        json!([{"name": "SHAPE", "value": "round"}])
+    );
+    assert_eq!(
+        container["ports"],
+        json!([{"containerPort": 9090, "protocol": "TCP"}])
+    );
+    assert_eq!(deployment["metadata"]["labels"], json!({"foreign": "1"}));
 }

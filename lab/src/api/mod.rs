@@ -6,7 +6,7 @@
 //! that is made of this machine's namespaces.
 //!
 //! Left out, and said so in the answer where somebody might ask for it: logs, exec, port-forward
-//! (use `flatnet-lab exec`), answers in protobuf, field ownership of server-side apply, paging (lists are
+//! (use `flatnet-lab exec`), answers in protobuf, conflicts between managers of server-side apply, paging (lists are
 //! whole).
 
 mod path;

@@ -27,7 +27,7 @@ pub(super) fn replace(call: &Call, key: &Key) -> Result<Response, ApiError> {
 
 /// PATCH of a Deployment's scale.
 pub(super) fn patch(call: &Call, key: &Key) -> Result<Response, ApiError> {
-    let patch = Patch::read(&call.media_type, &call.body)?;
+    let patch = Patch::read(&call.media_type, &call.body, &call.query.field_manager)?;
     write(call, key, |current| {
         let scale = patch.apply(schema::scale(), current)?;
         decode::scale(scale, call.query.field_validation).map(|decoded| decoded.object)

@@ -113,12 +113,13 @@ pub(super) fn patch(
     key: &Key,
     scope: Scope,
 ) -> Result<Response, ApiError> {
-    let patch = Patch::read(&call.media_type, &call.body)?;
-    if let Patch::Apply(wanted) = &patch {
+    let patch = Patch::read(&call.media_type, &call.body, &call.query.field_manager)?;
+    if let Patch::Apply { wanted, .. } = &patch {
         check_apply(call, kind, key, wanted)?;
         let is_new = !call.api.store.exists(kind, &key.namespace, &key.name);
         if is_new && scope == Scope::Main {
-            let decoded = decode::object(kind, wanted.clone(), call.query.field_validation, &[])?;
+            let object = patch.apply(schema::of(kind), &json!({}))?;
+            let decoded = decode::object(kind, object, call.query.field_validation, &[])?;
             return store_new(call, kind, Some(&key.namespace), decoded);
         }
     }

@@ -1,23 +1,71 @@
-//! Server-side apply, without field ownership.
+//! Server-side apply, as far as one manager after another goes.
 //!
 //! What a manager applies is merged into the object: maps merge, lists merge by all their keys.
-//! What is left out compared with upstream: no `managedFields` are recorded, so there are no
-//! conflicts between managers, and a field that a manager no longer applies stays as it is instead
-//! of being removed.
+//! `metadata.managedFields` records what each manager applied, so that a field it no longer applies
+//! goes, unless another manager applies it too.
+//! What is left out compared with upstream: there are no conflicts (every apply is forced), and
+//! changes by other means (update, patch) take no ownership.
 
+use super::ownership::{fields_of, prune, union};
 use super::strategic::sort;
 use crate::api::schema::{Shape, Struct};
-use crate::store::ApiError;
+use crate::store::object::{self, items, str_of};
+use crate::store::{ApiError, clock};
 use serde_json::{Map, Value, json};
 
+/// `current` (or an empty map, for a new object) after `manager` has applied `wanted`.
 pub(super) fn apply(
     shape: &'static Struct,
+    manager: &str,
     wanted: &Value,
     current: &Value,
 ) -> Result<Value, ApiError> {
+    let whole = Some(Shape::Object(shape));
     let mut next = current.clone();
-    merge(Some(Shape::Object(shape)), &mut next, wanted);
+    merge(whole, &mut next, wanted);
+    let applied = fields_of(whole, &owned_part(wanted));
+    let is_mine = |entry: &&Value| entry["manager"] == manager && entry["operation"] == "Apply";
+    let entries = items(&current["metadata"]["managedFields"]);
+    let before = entries
+        .iter()
+        .find(is_mine)
+        .map(|entry| entry["fieldsV1"].clone());
+    if let Some(before) = &before {
+        let others = entries.iter().filter(|entry| !is_mine(entry));
+        let stays = others.fold(applied.clone(), |tree, entry| {
+            union(tree, &entry["fieldsV1"])
+        });
+        prune(whole, &mut next, before, &stays);
+    }
+    // The time of an entry changes with its fields only: applying twice changes nothing.
+    if before.as_ref() != Some(&applied) {
+        let mut entries: Vec<Value> = entries
+            .iter()
+            .filter(|entry| !is_mine(entry))
+            .cloned()
+            .collect();
+        entries.push(json!({
+            "manager": manager, "operation": "Apply", "apiVersion": str_of(&wanted["apiVersion"]),
+            "time": clock::timestamp(), "fieldsType": "FieldsV1", "fieldsV1": applied,
+        }));
+        object::metadata_mut(&mut next).insert("managedFields".to_owned(), Value::Array(entries));
+    }
     Ok(next)
+}
+
+/// An object without what says only which object it is.
+fn owned_part(wanted: &Value) -> Value {
+    let mut owned = wanted.clone();
+    if let Value::Object(map) = &mut owned {
+        map.remove("apiVersion");
+        map.remove("kind");
+        if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
+            for field in ["name", "namespace", "creationTimestamp", "managedFields"] {
+                metadata.remove(field);
+            }
+        }
+    }
+    owned
 }
 
 fn merge(shape: Option<Shape>, current: &mut Value, wanted: &Value) {
@@ -76,7 +124,7 @@ fn merge_keyed(inner: &'static Struct, keys: &[&str], current: &mut Value, wante
 }
 
 /// The key fields of a list item; a protocol that is left out is TCP.
-fn key_of(item: &Value, keys: &[&str]) -> Value {
+pub(super) fn key_of(item: &Value, keys: &[&str]) -> Value {
     let field = |key: &&str| match &item[*key] {
         Value::Null if *key == "protocol" => json!("TCP"),
         value => value.clone(),
@@ -94,6 +142,16 @@ mod tests {
         json!({"spec": {"ports": ports, "type": "ClusterIP"}})
     }
 
+    /// The object after an apply, without the record of it.
+    fn applied(manager: &str, wanted: &Value, current: &Value) -> Value {
+        let mut next = apply(schema::of(Kind::Service), manager, wanted, current).expect("applies");
+        object::metadata_mut(&mut next).remove("managedFields");
+        if next["metadata"] == json!({}) {
+            next.as_object_mut().expect("a map").remove("metadata");
+        }
+        next
+    }
+
     #[test]
     fn lists_merge_by_all_their_keys() {
         let current = ports(json!([
@@ -106,10 +164,7 @@ mod tests {
             {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 5353},
             {"port": 80},
         ]));
-        assert_eq!(
-            apply(schema::of(Kind::Service), &wanted, &current),
-            Ok(expected)
-        );
+        assert_eq!(applied("me", &wanted, &current), expected);
     }
 
     #[test]
@@ -118,9 +173,30 @@ mod tests {
             json!({"metadata": {"labels": {"a": "1"}}, "spec": {"externalIPs": ["1.1.1.1"]}});
         let wanted = json!({"metadata": {"labels": {"b": "2"}}, "spec": {"externalIPs": ["2.2.2.2"], "selector": null}});
         let expected = json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {"externalIPs": ["2.2.2.2"]}});
+        assert_eq!(applied("me", &wanted, &current), expected);
+    }
+
+    #[test]
+    fn a_field_goes_when_its_last_manager_lets_go() {
+        let labels = |labels: Value| json!({"metadata": {"labels": labels}});
+        let by = |manager: &str, wanted: Value, current: &Value| {
+            apply(schema::of(Kind::Service), manager, &wanted, current).expect("applies")
+        };
+        let both = json!({"a": "1", "b": "2"});
+        let first = by("one", labels(both.clone()), &json!({}));
         assert_eq!(
-            apply(schema::of(Kind::Service), &wanted, &current),
-            Ok(expected)
+            by("one", labels(both.clone()), &first),
+            first,
+            "applying twice changes nothing"
         );
+        let second = by("two", labels(json!({"b": "2"})), &first);
+        let third = by("one", labels(json!({})), &second);
+        assert_eq!(
+            third["metadata"]["labels"],
+            json!({"b": "2"}),
+            "`two` still applies b"
+        );
+        let fourth = by("two", labels(json!({})), &third);
+        assert_eq!(fourth["metadata"]["labels"], json!({}));
     }
 }

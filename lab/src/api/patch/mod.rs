@@ -5,6 +5,7 @@
 mod apply;
 mod json;
 mod merge;
+mod ownership;
 mod strategic;
 
 use super::schema::Struct;
@@ -21,7 +22,12 @@ pub(super) enum Patch {
     /// A partial object whose lists merge by key.
     Strategic(Value),
     /// Server-side apply: the object as one manager wants it.
-    Apply(Value),
+    Apply {
+        /// The object.
+        wanted: Value,
+        /// Who wants it.
+        manager: String,
+    },
 }
 
 /// The media types that say which patch a body is.
@@ -30,14 +36,17 @@ pub(super) const MEDIA_TYPES: &str = "application/json-patch+json, application/m
 
 impl Patch {
     /// Reads a body; the media type comes without its parameters.
-    pub(super) fn read(media_type: &str, body: &[u8]) -> Result<Patch, ApiError> {
+    pub(super) fn read(media_type: &str, body: &[u8], manager: &str) -> Result<Patch, ApiError> {
         let make: fn(Value) -> Patch = match media_type {
             "application/json-patch+json" => Patch::Json,
             "application/merge-patch+json" => Patch::Merge,
             "application/strategic-merge-patch+json" => Patch::Strategic,
             "application/apply-patch+yaml" => {
-                let document = serde_yaml_ng::from_slice(body);
-                return document.map(Patch::Apply).map_err(|error| bad(&error));
+                let wanted = serde_yaml_ng::from_slice(body).map_err(|error| bad(&error))?;
+                return Ok(Patch::Apply {
+                    wanted,
+                    manager: manager.to_owned(),
+                });
             }
             _ => return Err(ApiError::UnsupportedMediaType(MEDIA_TYPES)),
         };
@@ -57,13 +66,14 @@ impl Patch {
             Patch::Json(operations) => json::apply(operations, current),
             Patch::Merge(patch) => Ok(merge::apply(patch, current)),
             Patch::Strategic(patch) => strategic::apply(shape, patch, current),
-            Patch::Apply(wanted) => apply::apply(shape, wanted, current),
+            Patch::Apply { wanted, manager } => apply::apply(shape, manager, wanted, current),
         }
     }
 
     fn document(&self) -> &Value {
         match self {
-            Patch::Json(v) | Patch::Merge(v) | Patch::Strategic(v) | Patch::Apply(v) => v,
+            Patch::Json(v) | Patch::Merge(v) | Patch::Strategic(v) => v,
+            Patch::Apply { wanted, .. } => wanted,
         }
     }
 }
@@ -77,19 +87,23 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn applied(wanted: Value) -> Patch {
+        Patch::Apply {
+            wanted,
+            manager: "me".to_owned(),
+        }
+    }
+
     #[test]
     fn the_media_type_decides() {
-        let read = |media_type| Patch::read(media_type, b"{}");
+        let read = |media_type| Patch::read(media_type, b"{}", "me");
         assert_eq!(
             read("application/merge-patch+json"),
             Ok(Patch::Merge(json!({})))
         );
-        assert_eq!(
-            read("application/apply-patch+yaml"),
-            Ok(Patch::Apply(json!({})))
-        );
+        assert_eq!(read("application/apply-patch+yaml"), Ok(applied(json!({}))));
         assert_eq!(read("application/json").map_err(|e| e.code()), Err(415));
-        let broken = Patch::read("application/json-patch+json", b"{");
+        let broken = Patch::read("application/json-patch+json", b"{", "");
         assert_eq!(broken.map_err(|e| e.code()), Err(400));
     }
 
@@ -99,7 +113,7 @@ mod tests {
         for patch in [
             Patch::Merge(json!(1)),
             Patch::Strategic(json!([])),
-            Patch::Apply(json!(null)),
+            applied(json!(null)),
         ] {
             let answer = patch.apply(shape, &json!({}));
             assert_eq!(answer.map_err(|e| e.code()), Err(400), "{patch:?}");

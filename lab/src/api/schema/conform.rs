@@ -77,7 +77,10 @@ fn conform_value(
     unknown: &mut Vec<String>,
 ) -> Result<(), String> {
     match shape {
-        Shape::Any => Ok(()),
+        Shape::Any => {
+            drop_nulls(value);
+            Ok(())
+        }
         Shape::Object(shape) => conform_struct(shape, value, path, unknown),
         Shape::List(shape) | Shape::Keyed(shape, _) => {
             let Value::Array(list) = value else {
@@ -105,6 +108,18 @@ fn conform_value(
                 .try_for_each(|text| must(text.is_string(), text, path, "string")),
             other => Err(mismatch(other, path, "[]string")),
         },
+    }
+}
+
+/// A field that is null is not set, however deep it is.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
+        _ => (),
     }
 }
 
