@@ -2,9 +2,12 @@
 
 mod stage;
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use stage::{EXE, StandIn, remains, told};
+use stage::{EXE, PATIENCE, StandIn, remains, told};
 
 #[test]
 fn it_holds_on_the_product_and_leaves_nothing() {
@@ -69,4 +72,29 @@ fn it_fails_without_a_proxy_says_where_and_leaves_nothing() {
     );
     std::fs::remove_dir_all(logs).expect("removed");
     assert_eq!(remains(&name), [] as [String; 0]);
+}
+
+#[test]
+fn killed_on_the_way_it_leaves_nothing() {
+    let Some(stand_in) = StandIn::new() else {
+        return;
+    };
+    let name = format!("demo-killed-{:06x}", std::process::id());
+    let mut demo = Command::new(EXE);
+    demo.args(["demo", "--dns", "false", "--name", &name]);
+    demo.arg("--bin-dir").arg(stand_in.bin_dir.path());
+    let mut demo = demo.stdout(Stdio::piped()).spawn().expect("it runs");
+    let said = BufReader::new(demo.stdout.take().expect("piped")).lines();
+    let under_way = said
+        .map(|line| line.expect("text"))
+        .any(|line| line.starts_with("1. "));
+    assert!(under_way, "the first step begins");
+    demo.kill().expect("killed");
+    demo.wait().expect("reaped");
+    // The serving process hears of its starter's death from the kernel, and sweeps.
+    let deadline = Instant::now() + PATIENCE;
+    while !remains(&name).is_empty() {
+        assert!(Instant::now() < deadline, "left: {:?}", remains(&name));
+        sleep(Duration::from_millis(50));
+    }
 }

@@ -102,29 +102,13 @@ fn groups(
 /// those with room, then into new ones; takes the slices it uses out of `free`.
 fn distribute(
     (family, ports): Group,
-    mut endpoints: Vec<Endpoint>,
+    endpoints: Vec<Endpoint>,
     free: &mut Vec<&Slice>,
 ) -> Vec<Slice> {
     let ours = |slice: &&Slice| slice.address_type == family && slice.ports == ports;
     let known: Vec<&Slice> = free.extract_if(.., |slice| ours(slice)).collect();
     let mut slices: Vec<Slice> = known.iter().map(|slice| (*slice).clone()).collect();
-    for slice in &mut slices {
-        let here: Vec<_> = slice
-            .endpoints
-            .iter()
-            .map(|e| e.addresses.clone())
-            .collect();
-        let stays = |endpoint: &Endpoint| here.contains(&endpoint.addresses);
-        // In the slice's own order, so that what did not change is written as it was.
-        let (mut kept, rest): (Vec<_>, Vec<_>) = endpoints.into_iter().partition(stays);
-        kept.sort_by_key(|kept| {
-            here.iter()
-                .position(|addresses| *addresses == kept.addresses)
-        });
-        slice.endpoints = kept;
-        endpoints = rest;
-    }
-    let mut rest = endpoints.into_iter();
+    let mut rest = keep_places(&mut slices, endpoints).into_iter();
     for slice in &mut slices {
         let room = MOST_ENDPOINTS.saturating_sub(slice.endpoints.len());
         slice.endpoints.extend(rest.by_ref().take(room));
@@ -149,6 +133,27 @@ fn distribute(
     let used = |slice: &&Slice| slices.iter().any(|used| used.name == slice.name);
     free.extend(known.into_iter().filter(|slice| !used(slice)));
     slices
+}
+
+/// Leaves every endpoint in the slice that has its address, in the slice's own order, so that
+/// what did not change is written as it was. Returns the endpoints that are in no slice.
+fn keep_places(slices: &mut [Slice], mut endpoints: Vec<Endpoint>) -> Vec<Endpoint> {
+    for slice in slices {
+        let here: Vec<_> = slice
+            .endpoints
+            .iter()
+            .map(|e| e.addresses.clone())
+            .collect();
+        let stays = |endpoint: &Endpoint| here.contains(&endpoint.addresses);
+        let (mut kept, rest): (Vec<_>, Vec<_>) = endpoints.into_iter().partition(stays);
+        kept.sort_by_key(|kept| {
+            here.iter()
+                .position(|addresses| *addresses == kept.addresses)
+        });
+        slice.endpoints = kept;
+        endpoints = rest;
+    }
+    endpoints
 }
 
 /// Writes a new slice over one that is no longer needed, rather than making one and deleting one.

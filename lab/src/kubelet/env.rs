@@ -64,13 +64,16 @@ pub(super) fn variables(
     Ok(variables)
 }
 
-/// What a pod calls itself: `spec.hostname`, or its name.
+/// What a pod calls itself: `spec.hostname`, or its name, cut to what the kernel takes as kubelets
+/// cut it.
 pub(super) fn hostname(pod: &Pod) -> &str {
-    if pod.spec.hostname.is_empty() {
-        &pod.metadata.name
-    } else {
-        &pod.spec.hostname
-    }
+    const LONGEST: usize = 63;
+    let given = [&pod.spec.hostname, &pod.metadata.name]
+        .into_iter()
+        .find(|name| !name.is_empty());
+    let name = given.map(String::as_str).unwrap_or_default();
+    name.get(..LONGEST)
+        .map_or(name, |cut| cut.trim_end_matches(['-', '.']))
 }
 
 fn value(
@@ -197,6 +200,15 @@ mod tests {
             let values: Vec<_> = values.map(|(_, value)| value.as_str()).collect();
             assert_eq!(values, [expected], "{name}");
         }
+    }
+
+    #[test]
+    fn a_host_name_is_one_the_kernel_takes() {
+        let mut pod = Pod::default();
+        pod.metadata.name = format!("{}-b", "a".repeat(62));
+        assert_eq!(hostname(&pod), "a".repeat(62));
+        pod.spec.hostname = "db-0".into();
+        assert_eq!(hostname(&pod), "db-0");
     }
 
     #[test]
