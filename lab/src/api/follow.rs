@@ -6,13 +6,13 @@
 use super::accept::Representation;
 use super::call::Call;
 use super::field_selector::FieldSelector;
-use super::read;
 use super::table::{self, Include, table};
+use super::{read, respond};
 use crate::store::selector::Selector;
 use crate::store::{ApiError, Cause, Change, ChangeKind, Kind, Watch, clock, object};
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, header};
+use axum::body::Bytes;
 use axum::response::Response;
+use futures::Stream;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -29,14 +29,7 @@ pub(super) fn watch(
     let query = &call.query;
     query.fields.check(kind)?;
     let streaming_list = check_initial_events(call)?;
-    let since = read::version(&query.resource_version)?;
-    let since = match (streaming_list, query.send_initial_events) {
-        (true, _) => None,
-        (false, Some(false)) if since.is_none() => {
-            Some(call.api.store.list(kind, namespace).resource_version)
-        }
-        _ => since,
-    };
+    let since = starting_point(call, kind, namespace)?;
     let follower = Follower {
         watch: call.api.store.watch(kind, namespace, since),
         filter: Filter {
@@ -58,16 +51,23 @@ pub(super) fn watch(
         closing: call.closing.clone(),
         ended: false,
     };
-    let chunks = futures::stream::unfold(follower, |mut follower| async {
-        let chunk = follower.next_chunk().await?;
-        Some((Ok::<_, Infallible>(chunk), follower))
-    });
-    let mut response = Response::new(Body::from_stream(chunks));
-    let media_type = HeaderValue::from_static("application/json");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, media_type);
-    Ok(response)
+    Ok(respond::stream(follower.into_chunks()))
+}
+
+/// Where the watch starts; `None` is with all present objects.
+fn starting_point(
+    call: &Call,
+    kind: Kind,
+    namespace: Option<&str>,
+) -> Result<Option<u64>, ApiError> {
+    let since = read::version(&call.query.resource_version)?;
+    Ok(match call.query.send_initial_events {
+        Some(true) => None,
+        Some(false) if since.is_none() => {
+            Some(call.api.store.list(kind, namespace).resource_version)
+        }
+        _ => since,
+    })
 }
 
 /// Whether the watch begins with a streamed list (KEP-3157), whose end a bookmark marks.
@@ -111,6 +111,13 @@ struct Follower {
 const BATCH: usize = 256;
 
 impl Follower {
+    fn into_chunks(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+        futures::stream::unfold(self, |mut follower| async {
+            let chunk = follower.next_chunk().await?;
+            Some((Ok(chunk), follower))
+        })
+    }
+
     /// Events to send next, as soon as there are any; `None` at the end of the watch.
     async fn next_chunk(&mut self) -> Option<Bytes> {
         while !self.ended {

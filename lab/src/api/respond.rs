@@ -4,11 +4,13 @@ use super::accept::Representation;
 use super::call::Call;
 use super::table::{self, table};
 use crate::store::{ApiError, Kind, clock, object as metadata};
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use futures::Stream;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 /// One object, as the client wants to see it.
@@ -98,6 +100,18 @@ pub(super) fn json_response(code: StatusCode, body: &impl Serialize, pretty: boo
         Ok(text) => typed(code, text, "application/json"),
         Err(error) => failure(&ApiError::Internal(error.to_string())),
     }
+}
+
+/// A body of JSON lines that come as they come.
+pub(super) fn stream(
+    chunks: impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
+) -> Response {
+    let mut response = Response::new(Body::from_stream(chunks));
+    let media_type = HeaderValue::from_static("application/json");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, media_type);
+    response
 }
 
 /// Adds upstream's `Warning` headers, which `kubectl` prints.

@@ -141,24 +141,13 @@ fn fill_addresses(
     let held: BTreeSet<IpAddr> = current.into_iter().flat_map(cluster_ips).collect();
     let mut chosen: Vec<String> = Vec::new();
     for (position, family) in families(service).iter().enumerate() {
-        let index = allocations
-            .ranges
-            .iter()
-            .position(|range| family_of(range.addr()) == family);
-        let Some(index) = index else {
+        let of_family = |range: &IpNet| family_of(range.addr()) == family;
+        let Some(index) = allocations.ranges.iter().position(of_family) else {
             return vec![no_such_family(family, position)];
         };
         let answer = match given.get(position).filter(|text| !text.is_empty()) {
             Some(text) => take(allocations, index, text, &held),
-            None => allocations
-                .free_address(index)
-                .map(|ip| ip.to_string())
-                .ok_or_else(|| {
-                    format!(
-                        "failed to allocate a serviceIP: range {} is full",
-                        allocations.ranges[index]
-                    )
-                }),
+            None => choose(allocations, index),
         };
         match answer {
             Ok(address) => chosen.push(address),
@@ -168,6 +157,19 @@ fn fill_addresses(
     service["spec"]["clusterIP"] = chosen.first().cloned().unwrap_or_default().into();
     service["spec"]["clusterIPs"] = json!(chosen);
     Vec::new()
+}
+
+fn choose(allocations: &Allocations, index: usize) -> Result<String, String> {
+    let full = || {
+        format!(
+            "failed to allocate a serviceIP: range {} is full",
+            allocations.ranges[index]
+        )
+    };
+    allocations
+        .free_address(index)
+        .map(|address| address.to_string())
+        .ok_or_else(full)
 }
 
 fn families(service: &Value) -> Vec<String> {

@@ -4,12 +4,13 @@
 //! its grace period is zero. Only pods that run on a node have a grace period; the kubelet ends it
 //! by deleting them again with grace 0.
 //!
-//! The garbage collector is not a process here: removing an owner deletes its dependents within
-//! the same call (`Propagation::Background`), so no moment exists in which a dependent is left
-//! without owner. A dependent created after its owner went (a controller that had not heard yet)
-//! is collected as it arrives. A Namespace takes its contents with it in the same way and stays
+//! What an object owns goes with it (`collection`). A Namespace takes its contents along and stays
 //! `Terminating` until the last of them, a pod on a node, is gone.
 
+use super::collection::{
+    contents, delete_contents, delete_dependents, hold_for_dependents, orphan_dependents,
+    release_owners, stop_waiting_for_dependents,
+};
 use super::state::{Key, State};
 use super::write::missing;
 use super::{ApiError, Kind, clock, object};
@@ -53,7 +54,6 @@ impl DeleteOptions {
     }
 }
 
-const FOREGROUND: &str = "foregroundDeletion";
 /// Namespaces the cluster cannot do without.
 const IMMORTAL: [&str; 2] = ["default", "kube-system"];
 
@@ -101,24 +101,6 @@ pub(super) fn finish_if_released(state: &mut State, kind: Kind, key: &Key) -> Op
         remove(state, kind, key)
     } else {
         None
-    }
-}
-
-/// Deletes a new object all of whose owners have gone before it came.
-pub(super) fn collect_if_orphaned(state: &mut State, kind: Kind, key: &Key) {
-    let Some(object) = state.get(kind, key).cloned() else {
-        return;
-    };
-    let owners = object::items(&object["metadata"]["ownerReferences"]);
-    let is_gone = |reference: &Value| match owner_of(&object, reference) {
-        Some((kind, key)) => state
-            .get(kind, &key)
-            .is_none_or(|o| object::uid(o) != object::str_of(&reference["uid"])),
-        // An owner of a kind that is not served here: nothing is known about it.
-        None => false,
-    };
-    if !owners.is_empty() && owners.iter().all(is_gone) {
-        let _ = delete(state, kind, key, &DeleteOptions::default());
     }
 }
 
@@ -222,102 +204,8 @@ fn remove(state: &mut State, kind: Kind, key: &Key) -> Option<Arc<Value>> {
     if kind.namespaced() {
         finish_if_released(state, Kind::Namespace, &Key::new("", &key.namespace));
     }
-    for reference in object::items(&last["metadata"]["ownerReferences"]) {
-        if let Some((owner_kind, owner)) = owner_of(&last, reference) {
-            stop_waiting_for_dependents(state, owner_kind, &owner);
-        }
-    }
+    release_owners(state, &last);
     Some(last)
-}
-
-/// Where the owner that `reference` in `object` names would be.
-fn owner_of(object: &Value, reference: &Value) -> Option<(Kind, Key)> {
-    let text = |field: &str| object::str_of(&reference[field]);
-    let kind = Kind::of_object(text("apiVersion"), text("kind"))?;
-    let namespace = if kind.namespaced() {
-        object::namespace(object)
-    } else {
-        ""
-    };
-    Some((kind, Key::new(namespace, text("name"))))
-}
-
-fn contents(state: &State, namespace: &str) -> Vec<(Kind, Key)> {
-    let of_kind = |kind| {
-        let objects = state.list(kind, Some(namespace)).into_iter();
-        objects.map(move |object| (kind, Key::of(&object)))
-    };
-    Kind::all()
-        .filter(|kind| kind.namespaced())
-        .flat_map(of_kind)
-        .collect()
-}
-
-fn delete_contents(state: &mut State, namespace: &str) {
-    for (kind, key) in contents(state, namespace) {
-        // What an earlier one owned has gone with it already.
-        let _ = delete(state, kind, &key, &DeleteOptions::default());
-    }
-}
-
-fn dependents(state: &State, owner: &str) -> Vec<(Kind, Key)> {
-    let of_kind = |kind| {
-        let objects = state.list(kind, None).into_iter();
-        let owned = objects.filter(|object| object::is_owned_by(object, owner));
-        owned
-            .map(move |object| (kind, Key::of(&object)))
-            .collect::<Vec<_>>()
-    };
-    Kind::all().flat_map(of_kind).collect()
-}
-
-fn delete_dependents(state: &mut State, owner: &str) {
-    for (kind, key) in dependents(state, owner) {
-        let _ = delete(state, kind, &key, &DeleteOptions::default());
-    }
-}
-
-fn orphan_dependents(state: &mut State, owner: &str) {
-    for (kind, key) in dependents(state, owner) {
-        let Some(object) = state.get(kind, &key) else {
-            continue;
-        };
-        let mut next = object.as_ref().clone();
-        if let Some(Value::Array(references)) =
-            object::metadata_mut(&mut next).get_mut("ownerReferences")
-        {
-            references.retain(|reference| object::str_of(&reference["uid"]) != owner);
-        }
-        state.put(kind, next);
-    }
-}
-
-fn hold_for_dependents(object: &mut Value) {
-    let finalizers = object::metadata_mut(object)
-        .entry("finalizers")
-        .or_insert(json!([]));
-    if let Value::Array(list) = finalizers
-        && !list.iter().any(|finalizer| finalizer == FOREGROUND)
-    {
-        list.push(FOREGROUND.into());
-    }
-}
-
-/// Ends a foreground deletion once the last dependent has gone.
-fn stop_waiting_for_dependents(state: &mut State, kind: Kind, key: &Key) -> Option<Arc<Value>> {
-    let object = state.get(kind, key)?;
-    let waits = object::items(&object["metadata"]["finalizers"])
-        .iter()
-        .any(|f| f == FOREGROUND);
-    if !waits || !dependents(state, object::uid(object)).is_empty() {
-        return None;
-    }
-    let mut next = object.as_ref().clone();
-    if let Some(Value::Array(list)) = object::metadata_mut(&mut next).get_mut("finalizers") {
-        list.retain(|finalizer| finalizer != FOREGROUND);
-    }
-    let stored = state.put(kind, next);
-    Some(finish_if_released(state, kind, key).unwrap_or(stored))
 }
 
 #[cfg(test)]

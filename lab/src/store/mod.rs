@@ -8,12 +8,13 @@
 //! What happens without being asked:
 //! - `create` and `update` fill in the defaults a real cluster would (`defaults`) and refuse what
 //!   a real cluster refuses (`validate`).
-//! - Deleting an owner deletes what it owns at once (`deletion`): objects whose
+//! - Deleting an owner deletes what it owns at once (`collection`): objects whose
 //!   `metadata.ownerReferences` name its uid.
 //! - Deleting a Namespace deletes its contents; it stays `Terminating` until the last pod left.
 
 pub mod allocate;
 pub mod clock;
+mod collection;
 mod config;
 pub mod defaults;
 mod deletion;

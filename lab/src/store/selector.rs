@@ -1,6 +1,7 @@
 //! Label selectors, from a query string or from an object's `selector` field. Pure.
 
 use super::object::{items, str_of};
+use super::validate::names;
 use serde_json::Value;
 
 /// A conjunction of requirements on labels; the empty one matches everything.
@@ -117,47 +118,50 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
 }
 
 fn parse_requirement(part: &str) -> Result<Requirement, String> {
-    let make = |key: &str, test| {
-        let key = key.trim();
-        match super::validate::names::qualified(key) {
-            Some(why) => Err(format!("key: Invalid value: {key:?}: {why}")),
-            None => Ok(Requirement {
-                key: key.to_owned(),
-                test,
-            }),
-        }
-    };
-    let one = |value: &str| {
-        let value = value.trim();
-        match super::validate::names::label_value(value) {
-            Some(why) => Err(format!("values[0]: Invalid value: {value:?}: {why}")),
-            None => Ok(vec![value.to_owned()]),
-        }
-    };
     if let Some(key) = part.strip_prefix('!') {
-        return make(key, Test::Missing);
+        return requirement(key, Test::Missing);
     }
     if let Some((key, value)) = part.split_once("!=") {
-        return make(key, Test::NotIn(one(value)?));
+        return requirement(key, Test::NotIn(vec![label_value(value)?]));
     }
     if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        return make(key, Test::In(one(value)?));
+        return requirement(key, Test::In(vec![label_value(value)?]));
     }
-    if let Some((head, set)) = part.split_once('(') {
-        let set = set
-            .strip_suffix(')')
-            .ok_or_else(|| format!("found '', expected: ')' in {part:?}"))?;
-        let values: Vec<String> = set
-            .split(',')
-            .map(|value| value.trim().to_owned())
-            .collect();
-        return match head.trim().rsplit_once(char::is_whitespace) {
-            Some((key, "in")) => make(key, Test::In(values)),
-            Some((key, "notin")) => make(key, Test::NotIn(values)),
-            _ => Err(format!("expected 'in' or 'notin' before '(' in {part:?}")),
-        };
+    match part.split_once('(') {
+        Some((head, set)) => parse_set(head, set),
+        None => requirement(part, Test::Exists),
     }
-    make(part, Test::Exists)
+}
+
+/// `key in (a,b)` or `key notin (a,b)`, split at its opening parenthesis.
+fn parse_set(head: &str, set: &str) -> Result<Requirement, String> {
+    let unclosed = || format!("found '', expected: ')' in {set:?}");
+    let set = set.strip_suffix(')').ok_or_else(unclosed)?;
+    let values = set.split(',').map(label_value).collect::<Result<_, _>>()?;
+    match head.trim().rsplit_once(char::is_whitespace) {
+        Some((key, "in")) => requirement(key, Test::In(values)),
+        Some((key, "notin")) => requirement(key, Test::NotIn(values)),
+        _ => Err(format!("expected 'in' or 'notin' before '(' in {head:?}")),
+    }
+}
+
+fn requirement(key: &str, test: Test) -> Result<Requirement, String> {
+    let key = key.trim();
+    match names::qualified(key) {
+        Some(why) => Err(format!("key: Invalid value: {key:?}: {why}")),
+        None => Ok(Requirement {
+            key: key.to_owned(),
+            test,
+        }),
+    }
+}
+
+fn label_value(value: &str) -> Result<String, String> {
+    let value = value.trim();
+    match names::label_value(value) {
+        Some(why) => Err(format!("values[0]: Invalid value: {value:?}: {why}")),
+        None => Ok(value.to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Nothing is stored unless every step has passed, and nothing at all on a dry run.
 
 use super::state::{Key, State};
-use super::{ApiError, Kind, allocate, clock, defaults, deletion, object, validate};
+use super::{ApiError, Kind, allocate, clock, collection, defaults, deletion, object, validate};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ pub(super) fn create(
         return Ok(Arc::new(object));
     }
     let stored = state.put(kind, object);
-    deletion::collect_if_orphaned(state, kind, &key);
+    collection::collect_if_orphaned(state, kind, &key);
     Ok(stored)
 }
 

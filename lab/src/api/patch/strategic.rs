@@ -139,29 +139,17 @@ fn merge_keyed(
     mut current: Vec<Value>,
     patch: &[Value],
 ) -> Result<Vec<Value>, ApiError> {
-    let directive = |item: &Value| {
-        item.get("$patch")
-            .map(str_of)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    if patch.iter().any(|item| directive(item) == "replace") {
+    let has = |item: &Value, directive: &str| item["$patch"] == directive;
+    if patch
+        .iter()
+        .any(|item| item.is_object() && has(item, "replace"))
+    {
         let stays = |item: &&Value| item.get("$patch").is_none();
         return Ok(patch.iter().filter(stays).cloned().collect());
     }
     for item in patch {
-        let Value::Object(map) = item else {
-            return Err(bad(format!(
-                "expected a map in a list that merges by {key}"
-            )));
-        };
-        let value = map.get(key).filter(|value| !value.is_null());
-        let Some(value) = value else {
-            return Err(bad(format!(
-                "map: {item} does not contain declared merge key: {key}"
-            )));
-        };
-        if directive(item) == "delete" {
+        let (map, value) = keyed_item(item, key)?;
+        if has(item, "delete") {
             current.retain(|present| present[key] != *value);
             continue;
         }
@@ -174,6 +162,27 @@ fn merge_keyed(
         }
     }
     Ok(current)
+}
+
+/// An item of a list that merges by `key`, and its value of that.
+fn keyed_item<'a>(
+    item: &'a Value,
+    key: &str,
+) -> Result<(&'a Map<String, Value>, &'a Value), ApiError> {
+    let Value::Object(map) = item else {
+        return Err(bad(format!(
+            "expected a map in a list that merges by {key}"
+        )));
+    };
+    let value = map
+        .get(key)
+        .filter(|value| !value.is_null())
+        .ok_or_else(|| {
+            bad(format!(
+                "map: {item} does not contain declared merge key: {key}"
+            ))
+        })?;
+    Ok((map, value))
 }
 
 fn remove_elements(current: &mut Map<String, Value>, field: &str, gone: &Value) {

@@ -33,54 +33,21 @@ pub(super) enum Include {
     Object,
 }
 
-/// The printer of a kind.
-struct Printer {
-    columns: &'static [Column],
-    cells: fn(&Value, Timestamp) -> Vec<Value>,
-}
+/// The printer of a kind: its columns, and the function that gives an object's cells.
+type Printer = (&'static [Column], fn(&Value, Timestamp) -> Vec<Value>);
 
 fn printer(kind: Kind) -> Printer {
     match kind {
-        Kind::Node => Printer {
-            columns: node::COLUMNS,
-            cells: node::cells,
-        },
-        Kind::Pod => Printer {
-            columns: pod::COLUMNS,
-            cells: pod::cells,
-        },
-        Kind::Service => Printer {
-            columns: network::SERVICE,
-            cells: network::service,
-        },
-        Kind::EndpointSlice => Printer {
-            columns: network::SLICE,
-            cells: network::slice,
-        },
-        Kind::Deployment => Printer {
-            columns: workload::COLUMNS,
-            cells: workload::cells,
-        },
-        Kind::Namespace => Printer {
-            columns: cluster::NAMESPACE,
-            cells: cluster::namespace,
-        },
-        Kind::ConfigMap => Printer {
-            columns: cluster::CONFIG_MAP,
-            cells: cluster::config_map,
-        },
-        Kind::ServiceAccount => Printer {
-            columns: cluster::ACCOUNT,
-            cells: cluster::account,
-        },
-        Kind::Lease => Printer {
-            columns: cluster::LEASE,
-            cells: cluster::lease,
-        },
-        Kind::Event => Printer {
-            columns: event::COLUMNS,
-            cells: event::cells,
-        },
+        Kind::Node => (node::COLUMNS, node::cells),
+        Kind::Pod => (pod::COLUMNS, pod::cells),
+        Kind::Service => (network::SERVICE, network::service),
+        Kind::EndpointSlice => (network::SLICE, network::slice),
+        Kind::Deployment => (workload::COLUMNS, workload::cells),
+        Kind::Namespace => (cluster::NAMESPACE, cluster::namespace),
+        Kind::ConfigMap => (cluster::CONFIG_MAP, cluster::config_map),
+        Kind::ServiceAccount => (cluster::ACCOUNT, cluster::account),
+        Kind::Lease => (cluster::LEASE, cluster::lease),
+        Kind::Event => (event::COLUMNS, event::cells),
     }
 }
 
@@ -91,7 +58,7 @@ pub(super) fn columns(kind: Kind) -> Value {
         json!({"name": name, "type": column_type, "format": format, "description": name,
             "priority": priority})
     };
-    printer(kind).columns.iter().map(definition).collect()
+    printer(kind).0.iter().map(definition).collect()
 }
 
 /// A table of objects; `metadata` is that of the list, or of the one object.
@@ -102,7 +69,7 @@ pub(super) fn table(
     include: Include,
     now: Timestamp,
 ) -> Value {
-    let cells = printer(kind).cells;
+    let (_, cells) = printer(kind);
     let row = |object: &&Value| {
         let mut row = json!({"cells": cells(object, now)});
         if let Some(object) = included(object, include) {
@@ -176,8 +143,8 @@ mod tests {
                 json!({"metadata": 1, "spec": [], "status": "x", "data": 3}),
             ];
             for object in odd {
-                let cells = (printer(kind).cells)(&object, clock::now());
-                assert_eq!(cells.len(), printer(kind).columns.len(), "{kind:?}");
+                let cells = printer(kind).1(&object, clock::now());
+                assert_eq!(cells.len(), printer(kind).0.len(), "{kind:?}");
             }
         }
     }

@@ -14,17 +14,7 @@ pub(super) fn fill(service: &mut Value, current: Option<&Value>) {
     if let Some(current) = current {
         keep_allocated(spec, &current["spec"], &kind);
     }
-    for port in maps_in(spec, "ports") {
-        set_default_text(port, "protocol", "TCP");
-        let number = port.get("port").cloned().unwrap_or_default();
-        set_default(port, "targetPort", number);
-        if port.get("targetPort") == Some(&json!(0)) {
-            port.insert(
-                "targetPort".to_owned(),
-                port.get("port").cloned().unwrap_or_default(),
-            );
-        }
-    }
+    maps_in(spec, "ports").for_each(fill_port);
     if spec["sessionAffinity"] == "ClientIP" {
         set_default(
             spec,
@@ -55,6 +45,14 @@ pub(super) fn fill(service: &mut Value, current: Option<&Value>) {
     object::map_mut(service, "status")
         .entry("loadBalancer")
         .or_insert_with(|| json!({}));
+}
+
+fn fill_port(port: &mut Map<String, Value>) {
+    set_default_text(port, "protocol", "TCP");
+    let no_target = field(port, "targetPort").is_null() || field(port, "targetPort") == &json!(0);
+    if let Some(number) = port.get("port").cloned().filter(|_| no_target) {
+        port.insert("targetPort".to_owned(), number);
+    }
 }
 
 /// A change that does not speak of what was allocated keeps it, as upstream
