@@ -109,7 +109,7 @@ pub(super) fn build(workspace: &Workspace) -> anyhow::Result<Vec<Suite>> {
         },
         Program::Doc,
     );
-    binaries
+    let suites: anyhow::Result<Vec<_>> = binaries
         .chain([docs])
         .map(|(name, program)| {
             let mut command = program.command(workspace);
@@ -121,7 +121,11 @@ pub(super) fn build(workspace: &Workspace) -> anyhow::Result<Vec<Suite>> {
                 program,
             })
         })
-        .collect()
+        .collect();
+    let mut suites = suites?;
+    // Cargo names them in the order in which they happened to be compiled.
+    suites.sort_by_key(|suite| suite.name.to_string());
+    Ok(suites)
 }
 
 /// Every test program cargo knows how to build, in cargo's order.
