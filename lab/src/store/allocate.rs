@@ -9,11 +9,11 @@ use super::{Config, object};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 /// Addresses left for those who ask for one by number, at the start of a range, as upstream.
-const STATIC_BAND: usize = 256;
+const STATIC_BAND: u128 = 256;
 
 /// What the stored Services hold.
 #[derive(Debug)]
@@ -66,24 +66,21 @@ impl Allocations {
 
     fn remember(&mut self, address: IpAddr) {
         for (range, last) in self.ranges.iter().zip(&mut self.last_address) {
-            if range.contains(&address) && offset(range, address) >= STATIC_BAND as u128 {
+            if range.contains(&address) && offset(range, address) >= band(range) {
                 *last = Some(address);
             }
         }
     }
 
+    /// The first free address behind the one given last, else the first one at all; those of the
+    /// static band come last.
     fn free_address(&self, index: usize) -> Option<IpAddr> {
         let range = &self.ranges[index];
-        // A small range has a small band, or none.
-        let band = STATIC_BAND.min(range.hosts().take(16 * STATIC_BAND).count() / 16);
-        let after = |address: &IpAddr| self.last_address[index].is_none_or(|last| *address > last);
-        let free = |address: &IpAddr| !self.addresses.contains(address);
-        let upper = || range.hosts().skip(band);
-        upper()
-            .skip_while(|address| !after(address))
-            .find(free)
-            .or_else(|| upper().find(free))
-            .or_else(|| range.hosts().find(free))
+        let (size, band) = (size(range), band(range));
+        let start = self.last_address[index].map_or(band, |last| offset(range, last) + 1);
+        let all = (start..size).chain(band..start.min(size)).chain(1..band);
+        all.map(|offset| at(range, offset))
+            .find(|address| !self.addresses.contains(address))
     }
 
     fn free_port(&self, also_taken: &BTreeSet<u16>) -> Option<u16> {
@@ -93,12 +90,43 @@ impl Allocations {
     }
 }
 
-fn offset(range: &IpNet, address: IpAddr) -> u128 {
-    let number = |address: IpAddr| match address {
+/// One more than the highest offset that is given out: not the broadcast address of IPv4, and never
+/// more than a million.
+fn size(range: &IpNet) -> u128 {
+    let bits = range.max_prefix_len() - range.prefix_len();
+    let size = 1_u128 << bits.min(20);
+    if range.addr().is_ipv4() {
+        size - 1
+    } else {
+        size
+    }
+}
+
+/// Where the static band of a range ends: a small range has a small one.
+fn band(range: &IpNet) -> u128 {
+    STATIC_BAND.min(size(range) / 16).max(1)
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
         IpAddr::V4(v4) => u128::from(v4.to_bits()),
         IpAddr::V6(v6) => v6.to_bits(),
-    };
+    }
+}
+
+fn offset(range: &IpNet, address: IpAddr) -> u128 {
     number(address).saturating_sub(number(range.network()))
+}
+
+/// The address `offset` behind the start of a range.
+fn at(range: &IpNet, offset: u128) -> IpAddr {
+    match range.network() {
+        IpAddr::V4(v4) => {
+            let offset = u32::try_from(offset).unwrap_or_default();
+            Ipv4Addr::from_bits(v4.to_bits().wrapping_add(offset)).into()
+        }
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits().wrapping_add(offset)).into(),
+    }
 }
 
 fn cluster_ips(service: &Value) -> impl Iterator<Item = IpAddr> {

@@ -64,28 +64,16 @@ pub(super) fn delete_contents(state: &mut State, namespace: &str) {
     }
 }
 
-/// The objects that name the uid `owner` among their owners.
-fn dependents(state: &State, owner: &str) -> Vec<(Kind, Key)> {
-    let of_kind = |kind| {
-        let objects = state.list(kind, None).into_iter();
-        let owned = objects.filter(|object| object::is_owned_by(object, owner));
-        owned
-            .map(move |object| (kind, Key::of(&object)))
-            .collect::<Vec<_>>()
-    };
-    Kind::all().flat_map(of_kind).collect()
-}
-
 /// Begins the deletion of everything that `owner` owns.
 pub(super) fn delete_dependents(state: &mut State, owner: &str) {
-    for (kind, key) in dependents(state, owner) {
+    for (kind, key) in state.owned_by(owner) {
         let _ = delete(state, kind, &key, &DeleteOptions::default());
     }
 }
 
 /// Makes everything that `owner` owns forget it.
 pub(super) fn orphan_dependents(state: &mut State, owner: &str) {
-    for (kind, key) in dependents(state, owner) {
+    for (kind, key) in state.owned_by(owner) {
         let Some(object) = state.get(kind, &key) else {
             continue;
         };
@@ -130,7 +118,7 @@ pub(super) fn stop_waiting_for_dependents(
     let waits = object::items(&object["metadata"]["finalizers"])
         .iter()
         .any(|f| f == FOREGROUND);
-    if !waits || !dependents(state, object::uid(object)).is_empty() {
+    if !waits || !state.owned_by(object::uid(object)).is_empty() {
         return None;
     }
     let mut next = object.as_ref().clone();

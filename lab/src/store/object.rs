@@ -61,11 +61,16 @@ pub fn owner_reference(owner: &Value) -> Value {
     })
 }
 
-/// Whether `object` lists the uid `owner` among its owners.
-pub fn is_owned_by(object: &Value, owner: &str) -> bool {
+/// The uids of an object's owners.
+pub fn owners(object: &Value) -> impl Iterator<Item = &str> {
     items(&object["metadata"]["ownerReferences"])
         .iter()
-        .any(|r| str_of(&r["uid"]) == owner)
+        .map(|reference| str_of(&reference["uid"]))
+}
+
+/// Whether `object` lists the uid `owner` among its owners.
+pub fn is_owned_by(object: &Value, owner: &str) -> bool {
+    owners(object).any(|uid| uid == owner)
 }
 
 /// The metadata map, made if it is missing or not a map.

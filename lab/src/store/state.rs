@@ -8,7 +8,7 @@ use super::allocate::Allocations;
 use super::history::{Change, ChangeKind, History};
 use super::{Config, Kind, object};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -50,6 +50,8 @@ pub(super) struct State {
     /// The one counter behind every resource version.
     revision: u64,
     pub(super) allocations: Allocations,
+    /// What each uid owns: the reverse of `metadata.ownerReferences`.
+    owned: BTreeMap<String, BTreeSet<(Kind, Key)>>,
 }
 
 impl State {
@@ -64,6 +66,7 @@ impl State {
             // Not 0: clients say resourceVersion=0 when they mean "any".
             revision: 1,
             allocations: Allocations::new(config),
+            owned: BTreeMap::new(),
         }
     }
 
@@ -88,6 +91,16 @@ impl State {
         }
     }
 
+    /// The objects that name the uid `owner` among their owners.
+    pub(super) fn owned_by(&self, owner: &str) -> Vec<(Kind, Key)> {
+        self.owned
+            .get(owner)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
     pub(super) fn history(&self, kind: Kind) -> &History {
         &self.table(kind).history
     }
@@ -104,9 +117,7 @@ impl State {
             .table_mut(kind)
             .objects
             .insert(key, Arc::clone(&object));
-        if kind == Kind::Service {
-            self.allocations.replace(previous.as_deref(), Some(&object));
-        }
+        self.note(kind, previous.as_deref(), Some(&object));
         let change = if previous.is_some() {
             ChangeKind::Modified
         } else {
@@ -119,12 +130,34 @@ impl State {
     /// Takes an object away; returns its last state under the revision of its removal.
     pub(super) fn remove(&mut self, kind: Kind, key: &Key) -> Option<Arc<Value>> {
         let previous = self.table_mut(kind).objects.remove(key)?;
-        if kind == Kind::Service {
-            self.allocations.replace(Some(&previous), None);
-        }
+        self.note(kind, Some(&previous), None);
         let last = self.stamp(previous.as_ref().clone());
         self.record(kind, ChangeKind::Deleted, Arc::clone(&last), Some(previous));
         Some(last)
+    }
+
+    /// Keeps what is derived from the objects in step with them.
+    fn note(&mut self, kind: Kind, previous: Option<&Value>, next: Option<&Value>) {
+        if kind == Kind::Service {
+            self.allocations.replace(previous, next);
+        }
+        if let Some(object) = previous {
+            for owner in object::owners(object) {
+                let Some(owned) = self.owned.get_mut(owner) else {
+                    continue;
+                };
+                owned.remove(&(kind, Key::of(object)));
+                if owned.is_empty() {
+                    self.owned.remove(owner);
+                }
+            }
+        }
+        if let Some(object) = next {
+            for owner in object::owners(object) {
+                let owned = self.owned.entry(owner.to_owned()).or_default();
+                owned.insert((kind, Key::of(object)));
+            }
+        }
     }
 
     fn stamp(&mut self, mut object: Value) -> Arc<Value> {
