@@ -117,7 +117,7 @@ mod tests {
             for wanted in list.iter().copied().chain([at(probe)]) {
                 prop_assert_eq!(
                     contains(list.len() as u32, &wanted, read),
-                    list.iter().any(|e| *e == wanted)
+                    list.contains(&wanted)
                 );
             }
         }

@@ -26,6 +26,8 @@ const TALK: &[&str] = &[
     "list",
     "help",
 ];
+/// Options about flatnet-lab itself, not about the demonstration.
+const ABOUT_ITSELF: &[&str] = &["-h", "--help", "-V", "--version"];
 
 /// Arguments of `cargo xtask lab`.
 #[derive(Args, Debug)]
@@ -125,17 +127,16 @@ pub(crate) fn as_root(
 /// Our own arguments as flatnet-lab's: options alone, or nothing, mean the demonstration.
 fn lab_words(words: &[OsString]) -> Vec<OsString> {
     let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
-    let about_itself = |word: &OsString| {
-        ["-h", "--help", "-V", "--version"]
-            .iter()
-            .any(|w| word == w)
-    };
     match words.first() {
-        Some(first) if !is_option(first) || about_itself(first) => words.to_vec(),
+        Some(first) if !is_option(first) || is_one_of(first, ABOUT_ITSELF) => words.to_vec(),
         _ => std::iter::once("demo".into())
             .chain(words.iter().cloned())
             .collect(),
     }
+}
+
+fn is_one_of(word: &OsStr, words: &[&str]) -> bool {
+    words.iter().any(|other| word == *other)
 }
 
 #[cfg(test)]

@@ -50,11 +50,6 @@ impl Workspace {
         self.target().join("bpf/flatnet-proxy.bpf.o")
     }
 
-    /// The crates that plain `cargo build` and `cargo test` mean.
-    pub(crate) fn default_members(&self) -> Vec<&Package> {
-        self.metadata.workspace_default_packages()
-    }
-
     /// The member with this id; none when it is a dependency from elsewhere.
     pub(crate) fn package(&self, id: &PackageId) -> Option<&Package> {
         self.metadata

@@ -61,7 +61,14 @@ fn rustfmt(workspace: &Workspace) -> anyhow::Result<()> {
 
 fn clippy(workspace: &Workspace) -> anyhow::Result<()> {
     let mut command = cargo(workspace.root());
-    command.args(["clippy", "--all-targets", "--", "-D", "warnings"]);
+    command.args([
+        "clippy",
+        "--all-targets",
+        "--keep-going",
+        "--",
+        "-D",
+        "warnings",
+    ]);
     timed("clippy, every target of the default members", &mut command)
 }
 

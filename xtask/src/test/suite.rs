@@ -42,8 +42,10 @@ enum Program {
         executable: PathBuf,
         folder: PathBuf,
     },
-    /// The examples in a library's documentation.
-    Doc { package: String },
+    /// The examples in the documentation of every library. One command for all: cargo resolves
+    /// features for the packages it is given, and one package alone would have all its
+    /// dependencies compiled anew.
+    Doc,
 }
 
 /// One test program and the names of the tests in it.
@@ -76,9 +78,9 @@ impl Program {
                     .env("CARGO_MANIFEST_DIR", folder);
                 command
             }
-            Self::Doc { package } => {
+            Self::Doc => {
                 let mut command = cargo(workspace.root());
-                command.args(["test", "--quiet", "--doc", "--package", package, "--"]);
+                command.args(["test", "--quiet", "--doc", "--"]);
                 command
             }
         }
@@ -99,20 +101,16 @@ pub(super) fn build(workspace: &Workspace) -> anyhow::Result<Vec<Suite>> {
             Program::Binary { executable, folder },
         ))
     });
-    let docs = workspace
-        .default_members()
-        .into_iter()
-        .filter(|package| package.targets.iter().any(|target| target.doctest))
-        .map(|package| {
-            let package = package.name.to_string();
-            let name = SuiteName {
-                krate: package.clone(),
-                target: Some("doc".to_owned()),
-            };
-            (name, Program::Doc { package })
-        });
-    binaries
-        .chain(docs)
+    // Its tests are named by file: `packet/src/lib.rs - checksum (line 3)`.
+    let docs = (
+        SuiteName {
+            krate: "doc".to_owned(),
+            target: None,
+        },
+        Program::Doc,
+    );
+    let suites: anyhow::Result<Vec<_>> = binaries
+        .chain([docs])
         .map(|(name, program)| {
             let mut command = program.command(workspace);
             let listing = capture(command.args(["--list", "--format", "terse"]))
@@ -123,7 +121,11 @@ pub(super) fn build(workspace: &Workspace) -> anyhow::Result<Vec<Suite>> {
                 program,
             })
         })
-        .collect()
+        .collect();
+    let mut suites = suites?;
+    // Cargo names them in the order in which they happened to be compiled.
+    suites.sort_by_key(|suite| suite.name.to_string());
+    Ok(suites)
 }
 
 /// Every test program cargo knows how to build, in cargo's order.
