@@ -1,7 +1,12 @@
 //! ADD: carries a plan out. Everything that can be refused is refused before anything is made;
 //! whatever was made is taken back when a later step fails.
 
+use std::net::IpAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use ipnet::IpNet;
+use netlink_packet_route::route::{RouteHeader, RouteType};
 use nix::errno::Errno;
 use proxy_abi::Pod;
 use proxy_abi::ownership::map::PODS;
@@ -19,6 +24,11 @@ use crate::reply::{AddResult, Reply};
 use crate::request::Add;
 use crate::sysctl;
 use crate::undo::{Done, Undo};
+
+/// How long the kernel may take to put an IPv6 address to use: it takes microseconds.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_micros(100);
 
 /// Puts a pod on the network.
 ///
@@ -71,9 +81,7 @@ impl Node {
         undo.note(Done::Interface(plan.host.name.clone()));
 
         let host = index_of(&mut self.on_node, &plan.host.name)?;
-        for (name, value) in &plan.sysctls {
-            sysctl::set(name, value)?;
-        }
+        sysctl::set(&plan.host.sysctls)?;
         let mut steps = match plan.attach {
             Attach::Filter => message::attach(&plan.host, host, self.program.fd()),
             Attach::Link => {
@@ -84,13 +92,38 @@ impl Node {
         steps.extend(message::bring_up(&plan.host, host));
         self.on_node.run(steps)?;
         let pod = index_of(&mut self.in_pod, &plan.pod.name)?;
+        self.namespace.set(&plan.pod.sysctls)?;
         self.in_pod.run(message::bring_up(&plan.pod, pod))?;
         // An interface that got its carrier a moment ago drops what is sent to it until the
         // kernel's link watch has run; asking for its state makes it run now (Linux 6.8,
         // facd15dfd691), so that the node's first packet to the pod (a probe) is not lost.
         self.on_node
             .run(vec![message::find_link(&plan.host.name)])?;
+        self.await_addresses(plan)?;
         self.announce(plan, host, undo)
+    }
+
+    /// The kernel puts an IPv6 address to use from a work queue, also one that it does not look
+    /// for duplicates of; until then packets to it are lost.
+    fn await_addresses(&mut self, plan: &Plan) -> Result<(), Error> {
+        let addresses = plan.pod.addresses.iter().map(IpNet::addr);
+        for address in addresses.filter(IpAddr::is_ipv6) {
+            let patience = Instant::now() + PATIENCE;
+            while !self.is_in_use(address)? {
+                if Instant::now() > patience {
+                    return Err(Error::Unused(address));
+                }
+                thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the pod takes packets to an address in.
+    fn is_in_use(&mut self, address: IpAddr) -> Result<bool, Error> {
+        let route = self.in_pod.find(message::find_route(address))?;
+        let header = route.and_then(|route| RouteHeader::parse(&route.payload).ok());
+        Ok(header.is_some_and(|header| header.kind == RouteType::Local))
     }
 
     /// Last of all, the programs get to know the pod: from here on they let its packets pass and
@@ -118,22 +151,20 @@ impl Node {
 /// The specification has ADD refuse an interface that is there already.
 fn refuse_taken_name(request: &Add, in_pod: &mut Netlink) -> Result<(), Error> {
     let name = request.attachment.interface.as_str();
-    match in_pod.run(vec![message::find_link(name)]) {
-        Ok(_index) => Err(Error::InterfaceExists {
+    match in_pod.index(message::find_link(name))? {
+        None => Ok(()),
+        Some(_index) => Err(Error::InterfaceExists {
             interface: name.to_owned(),
             netns: request.netns.clone(),
         }),
-        Err(error) if error.errno() == Some(Errno::ENODEV as i32) => Ok(()),
-        Err(error) => Err(error),
     }
 }
 
 fn index_of(netlink: &mut Netlink, name: &str) -> Result<u32, Error> {
-    let missing = || Error::Netlink {
+    let found = netlink.index(message::find_link(name))?;
+    found.ok_or_else(|| Error::Netlink {
         doing: format!("find the interface {name} just made"),
         said: None,
         source: Errno::ENODEV.into(),
-    };
-    let found = netlink.run(vec![message::find_link(name)])?;
-    found.first().copied().ok_or_else(missing)
+    })
 }

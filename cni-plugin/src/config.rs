@@ -1,19 +1,22 @@
 //! The network configuration on stdin: read as the runtime sends it, then judged key by key.
 //! ADD needs all of it to be right; DEL only what says where things were put.
 
-use std::net::IpAddr;
+mod ipam;
+
 use std::path::PathBuf;
 
-use ipnet::IpNet;
 use proxy_abi::ownership::{DEFAULT_BPFFS, PIN_LINKS, PIN_MAPS, PIN_PROGRAMS, PIN_ROOT};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::attachment::is_plain_name;
 use crate::error::Error;
+use crate::plan::SMALLEST_IPV6_MTU;
 use crate::program::Attach;
-use crate::range::{Bounds, Range, RangeError, RangeSet};
+use crate::range::RangeSet;
+
 use crate::version::CniVersion;
+use ipam::Ipam;
 
 /// Where `host-local` keeps its leases unless told otherwise.
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
@@ -39,27 +42,6 @@ pub(crate) struct Config {
     #[serde(default)]
     args: Value,
     prev_result: Option<Value>,
-}
-
-/// The `ipam` section, as `host-local` reads it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Ipam {
-    data_dir: Option<PathBuf>,
-    #[serde(default)]
-    ranges: Vec<Vec<RangeConfig>>,
-    #[serde(flatten)]
-    single: RangeConfig,
-}
-
-/// One range; also the old form of `ipam` with a single one inlined.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RangeConfig {
-    subnet: Option<IpNet>,
-    range_start: Option<IpAddr>,
-    range_end: Option<IpAddr>,
-    gateway: Option<IpAddr>,
 }
 
 /// Where this network keeps what outlives a call.
@@ -141,9 +123,14 @@ impl Config {
     /// The interface MTU in bytes; `None` leaves the kernel's default, 1500.
     ///
     /// # Errors
-    /// When no veth takes it.
-    pub(crate) fn mtu(&self) -> Result<Option<u32>, Error> {
+    /// When no veth takes it, or IPv6 is to run on it and does not.
+    pub(crate) fn mtu(&self, ipv6: bool) -> Result<Option<u32>, Error> {
         match self.mtu {
+            Some(mtu @ 1..SMALLEST_IPV6_MTU) if ipv6 => Err(invalid(
+                "mtu",
+                mtu,
+                "must be 1280 or more where pods have IPv6 addresses",
+            )),
             // 0 is how configurations of the reference plugins say "default".
             None | Some(0) => Ok(None),
             Some(mtu @ SMALLEST_MTU..=LARGEST_MTU) => Ok(Some(mtu)),
@@ -158,33 +145,9 @@ impl Config {
     /// The range sets a pod gets an address from, one of each.
     ///
     /// # Errors
-    /// When there is none, when one is malformed, or when more than one IPv4 set is configured.
+    /// When there is none, when one is malformed, or when a family has more than one.
     pub(crate) fn range_sets(&self) -> Result<Vec<RangeSet>, Error> {
-        let inlined = self
-            .ipam
-            .single
-            .subnet
-            .map(|_| vec![self.ipam.single.clone()]);
-        let sets: Vec<_> = inlined
-            .into_iter()
-            .chain(self.ipam.ranges.iter().cloned())
-            .collect();
-        match sets.as_slice() {
-            [] => return Err(invalid("ipam.ranges", "", "must name at least one subnet")),
-            [_] => {}
-            [_, more @ ..] => {
-                return Err(unsupported(
-                    "ipam.ranges",
-                    format!("{} range sets", more.len() + 1),
-                    "one address a pod, so one range set",
-                ));
-            }
-        }
-        let sets = sets
-            .into_iter()
-            .enumerate()
-            .map(|(index, set)| range_set(index, set));
-        sets.collect()
+        self.ipam.range_sets()
     }
 
     /// How the program is to be attached. The `bandwidth` plugin, later in the list, limits what
@@ -249,30 +212,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-fn range_set(index: usize, set: Vec<RangeConfig>) -> Result<RangeSet, Error> {
-    let faulty = |source: RangeError| Error::Ranges {
-        index,
-        source: source.into(),
-    };
-    let mut ranges = Vec::with_capacity(set.len());
-    for range in set {
-        let subnet = range
-            .subnet
-            .ok_or_else(|| invalid("ipam.ranges[].subnet", "", "must be given"))?;
-        let bounds = Bounds {
-            start: range.range_start,
-            end: range.range_end,
-            gateway: range.gateway,
-        };
-        ranges.push(Range::checked(subnet, bounds).map_err(faulty)?);
-    }
-    let set = RangeSet::checked(ranges).map_err(faulty)?;
-    if !set.is_ipv4() {
-        return Err(unsupported("ipam.ranges", set, "pods have IPv4 addresses"));
-    }
-    Ok(set)
 }
 
 fn absolute(key: &'static str, given: Option<&PathBuf>, default: &str) -> Result<PathBuf, Error> {

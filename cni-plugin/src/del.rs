@@ -2,7 +2,6 @@
 //! removed. It needs neither the pod's namespace nor a lease nor a previous result: every name
 //! follows from the attachment.
 
-use nix::errno::Errno;
 use proxy_abi::ownership::map::PODS;
 use proxy_abi::ownership::program::FROM_POD;
 
@@ -45,10 +44,7 @@ fn forget(request: &Del, interface: &str, leases: &[Lease]) -> Result<(), Error>
     let Some(pods) = Pods::open_if_there(&request.places.map_pin(PODS))? else {
         return Ok(());
     };
-    let index = match Netlink::open()?.run(vec![message::find_link(interface)]) {
-        Err(error) if error.errno() != Some(Errno::ENODEV as i32) => return Err(error),
-        found => found.ok().and_then(|indices| indices.first().copied()),
-    };
+    let index = Netlink::open()?.index(message::find_link(interface))?;
     pods.remove(|address, pod| {
         Some(pod.ifindex) == index || leases.iter().any(|lease| lease.address == address)
     })
@@ -61,7 +57,7 @@ fn forget(request: &Del, interface: &str, leases: &[Lease]) -> Result<(), Error>
 /// When it is there and cannot be deleted.
 pub(crate) fn delete_interface(name: &str) -> Result<(), Error> {
     match Netlink::open()?.run(vec![message::delete_link(name)]) {
-        Err(error) if error.errno() != Some(Errno::ENODEV as i32) => Err(error),
+        Err(error) if !error.is_absence() => Err(error),
         _gone => Ok(()),
     }
 }

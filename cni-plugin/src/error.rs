@@ -2,7 +2,10 @@
 //! runtime gets to see of it is decided in `report`.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
 
 use crate::range::RangeError;
 use crate::version::CniVersion;
@@ -118,6 +121,9 @@ pub(crate) enum Error {
         /// The error number.
         source: io::Error,
     },
+    /// The kernel does not get an address to work.
+    #[error("the pod's address {0} is not in use yet, though the kernel has accepted it")]
+    Unused(IpAddr),
     /// The agent has not pinned its programs and maps.
     #[error("{} does not exist: flatnet-agent has not loaded its programs on this node yet. Start it (or wait until it is ready) and try again", .0.display())]
     NotReady(PathBuf),
@@ -162,6 +168,18 @@ impl Error {
             Self::Netlink { source, .. } => source.raw_os_error(),
             _ => None,
         }
+    }
+
+    /// Whether the kernel says that the thing asked for is not there.
+    pub(crate) fn is_absence(&self) -> bool {
+        [
+            Errno::ENODEV,
+            Errno::ENOENT,
+            Errno::ENETUNREACH,
+            Errno::ESRCH,
+        ]
+        .iter()
+        .any(|absence| self.errno() == Some(*absence as i32))
     }
 
     /// All that failed as one error; `Ok` when nothing did.

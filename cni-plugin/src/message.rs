@@ -16,6 +16,8 @@ use netlink_packet_route::link::{
 use crate::netlink::Step;
 use crate::plan::{End, Plan};
 
+pub(crate) use entries::find_route;
+
 /// `IFLA_INET_CONF` (linux/if_link.h): IPv4 settings of an interface, nested.
 const IFLA_INET_CONF: u16 = 1;
 /// `IPV4_DEVCONF_FORWARDING` (linux/ip.h).

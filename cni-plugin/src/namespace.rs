@@ -1,6 +1,6 @@
-//! The one door into a pod's network namespace. Only a netlink socket comes out of it: the socket
-//! stays in the namespace it was opened in, so everything after works from the node's side and no
-//! code can be left standing in the wrong one.
+//! The one door into a pod's network namespace. What goes in is a thread that ends there, so no
+//! code can be left standing in the wrong one. What comes out is a netlink socket: it stays in
+//! the namespace it was opened in, and almost everything is done through it from the node's side.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,6 +11,8 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::error::Error;
 use crate::netlink::Netlink;
+use crate::plan::Sysctl;
+use crate::sysctl;
 
 /// The namespace this process was started in.
 const OWN: &str = "/proc/self/ns/net";
@@ -52,12 +54,28 @@ impl PodNamespace {
         &self.file
     }
 
-    /// A netlink socket in the namespace. A thread goes in, opens it and ends there: there is no
-    /// way back to forget, and none that could fail.
+    /// A netlink socket in the namespace.
     ///
     /// # Errors
     /// When the file is no network namespace or the socket cannot be opened.
     pub(crate) fn netlink(&self) -> Result<Netlink, Error> {
+        self.inside(Netlink::open)
+    }
+
+    /// Makes kernel settings: `/proc/sys/net` shows the namespace of whoever looks into it.
+    ///
+    /// # Errors
+    /// See [`sysctl::set`].
+    pub(crate) fn set(&self, settings: &[Sysctl]) -> Result<(), Error> {
+        if settings.is_empty() {
+            return Ok(());
+        }
+        self.inside(|| sysctl::set(settings))
+    }
+
+    /// Does something in the namespace. A thread goes in, does it and ends there: there is no way
+    /// back to forget, and none that could fail.
+    fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
         let failed = |doing| {
             move |source| Error::Namespace {
                 path: self.path.clone(),
@@ -66,18 +84,18 @@ impl PodNamespace {
             }
         };
         thread::scope(|scope| {
-            let open_inside = || {
+            let enter = || {
                 setns(&self.file, CloneFlags::CLONE_NEWNET).map_err(|errno| {
                     failed("cannot enter it as a network namespace")(errno.into())
                 })?;
-                Netlink::open()
+                work()
             };
-            let thread = thread::Builder::new().spawn_scoped(scope, open_inside);
+            let thread = thread::Builder::new().spawn_scoped(scope, enter);
             let inside = thread.map_err(failed("cannot start a thread to enter it"))?;
             let gone = || io::Error::other("the thread that entered it panicked");
             inside
                 .join()
-                .unwrap_or_else(|_payload| Err(failed("cannot open a socket in it")(gone())))
+                .unwrap_or_else(|_payload| Err(failed("cannot do anything in it")(gone())))
         })
     }
 }

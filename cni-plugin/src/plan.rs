@@ -10,13 +10,15 @@
 //!                     A lladdr <pod MAC> PERMANENT
 //! ```
 //!
-//! Nobody ever asks by ARP who has what, so there is nothing to wait for and nothing to spoof.
+//! IPv6 the same with A/128 and fe80::1, which as a link-local address needs no route of its own.
+//! Nobody ever asks by ARP or neighbour discovery who has what, so there is nothing to wait for
+//! and nothing to spoof.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use ipnet::{IpNet, Ipv4Net};
-use proxy_abi::ownership::{POD_NEXT_HOP_V4, map, program};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use proxy_abi::ownership::{POD_NEXT_HOP_V4, POD_NEXT_HOP_V6, map, program};
 
 use crate::attachment::Mac;
 use crate::program::Attach;
@@ -34,8 +36,6 @@ pub(crate) struct Plan {
     pub(crate) pod: End,
     /// MTU of both in bytes; `None` leaves the kernel's default.
     pub(crate) mtu: Option<u32>,
-    /// Kernel settings of the host end: file below `/proc/sys`, value.
-    pub(crate) sysctls: Vec<(PathBuf, &'static str)>,
     /// How the program that sees every packet of the pod's is attached to the host end.
     pub(crate) attach: Attach,
     /// Where its link is pinned, if it is attached by one.
@@ -61,6 +61,8 @@ pub(crate) struct End {
     /// part in duplicate address detection, multicast reports and router solicitation, all to
     /// no purpose on a link of two.
     pub(crate) no_link_local: bool,
+    /// Kernel settings for it that netlink has no words for, made in its namespace.
+    pub(crate) sysctls: Vec<Sysctl>,
     /// Its addresses, with prefix.
     pub(crate) addresses: Vec<IpNet>,
     /// Whom it can reach without asking.
@@ -68,6 +70,9 @@ pub(crate) struct End {
     /// Routes out of it, in the order to add them.
     pub(crate) routes: Vec<Route>,
 }
+
+/// A kernel setting: file below `/proc/sys`, value.
+pub(crate) type Sysctl = (PathBuf, &'static str);
 
 /// A permanent neighbour entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,59 +101,74 @@ impl Plan {
         let (host_mac, pod_mac) = (attachment.host_mac(), attachment.pod_mac());
         // The kernel has no IPv6 on an interface whose MTU is too small for it.
         let no_link_local = ipv6 && request.mtu.is_none_or(|mtu| mtu >= SMALLEST_IPV6_MTU);
+        let speaks_ipv6 = addresses.iter().any(IpAddr::is_ipv6);
+        let link_pin = request.places.link_pin(program::FROM_POD, &name);
+        let host = End {
+            mac: host_mac,
+            alias: Some(attachment.alias(&request.places.network)),
+            forwards: true,
+            no_link_local,
+            sysctls: host_sysctls(&name, no_link_local, speaks_ipv6),
+            addresses: Vec::new(),
+            neighbours: neighbours(addresses, pod_mac),
+            routes: addresses.iter().map(|pod| on_link(*pod)).collect(),
+            name,
+        };
+        let name = attachment.interface.as_str().to_owned();
+        let hops: Vec<_> = addresses.iter().map(|pod| next_hop(*pod)).collect();
+        let pod = End {
+            mac: pod_mac,
+            alias: None,
+            forwards: false,
+            no_link_local,
+            sysctls: pod_sysctls(&name, speaks_ipv6),
+            addresses: addresses.iter().map(|pod| (*pod).into()).collect(),
+            neighbours: neighbours(&hops, host_mac),
+            routes: hops.iter().flat_map(|hop| way_out(*hop)).collect(),
+            name,
+        };
         Self {
+            host,
+            pod,
             mtu: request.mtu,
-            sysctls: sysctls(&name, no_link_local),
             attach: request.attach,
-            link_pin: request.places.link_pin(program::FROM_POD, &name),
+            link_pin,
             pods_pin: request.places.map_pin(map::PODS),
-            host: End {
-                name,
-                mac: host_mac,
-                alias: Some(attachment.alias(&request.places.network)),
-                forwards: true,
-                no_link_local,
-                addresses: Vec::new(),
-                neighbours: neighbours(addresses, pod_mac),
-                routes: addresses
-                    .iter()
-                    .map(|pod| Route {
-                        to: (*pod).into(),
-                        via: None,
-                    })
-                    .collect(),
-            },
-            pod: End {
-                name: attachment.interface.as_str().to_owned(),
-                mac: pod_mac,
-                alias: None,
-                forwards: false,
-                no_link_local,
-                addresses: addresses.iter().map(|pod| (*pod).into()).collect(),
-                neighbours: neighbours(&[next_hop()], host_mac),
-                routes: vec![
-                    Route {
-                        to: next_hop().into(),
-                        via: None,
-                    },
-                    Route {
-                        to: everywhere(),
-                        via: Some(next_hop()),
-                    },
-                ],
-            },
         }
     }
 }
 
-/// Where pods send everything.
-pub(crate) fn next_hop() -> IpAddr {
-    Ipv4Addr::from(POD_NEXT_HOP_V4).into()
+/// Where a pod sends everything of the family of its address.
+pub(crate) fn next_hop(pod: IpAddr) -> IpAddr {
+    match pod {
+        IpAddr::V4(_) => Ipv4Addr::from(POD_NEXT_HOP_V4).into(),
+        IpAddr::V6(_) => Ipv6Addr::from(POD_NEXT_HOP_V6).into(),
+    }
 }
 
-/// The default route's destination.
-pub(crate) fn everywhere() -> IpNet {
-    Ipv4Net::default().into()
+/// The default route's destination, in the family of an address.
+pub(crate) fn everywhere(address: IpAddr) -> IpNet {
+    match address {
+        IpAddr::V4(_) => Ipv4Net::default().into(),
+        IpAddr::V6(_) => Ipv6Net::default().into(),
+    }
+}
+
+fn on_link(address: IpAddr) -> Route {
+    Route {
+        to: address.into(),
+        via: None,
+    }
+}
+
+/// A next hop of IPv4 has to be on the link by a route before another route can go through it.
+fn way_out(hop: IpAddr) -> impl Iterator<Item = Route> {
+    let default = Route {
+        to: everywhere(hop),
+        via: Some(hop),
+    };
+    let link = hop.is_ipv4().then(|| on_link(hop));
+    link.into_iter().chain([default])
 }
 
 fn neighbours(addresses: &[IpAddr], mac: Mac) -> Vec<Neighbour> {
@@ -162,105 +182,20 @@ fn neighbours(addresses: &[IpAddr], mac: Mac) -> Vec<Neighbour> {
 }
 
 /// The node must not take a default route from a pod that advertises itself as a router
-/// (CVE-2020-10749), and it would on an interface that does not forward IPv6.
-fn sysctls(host_interface: &str, ipv6: bool) -> Vec<(PathBuf, &'static str)> {
-    let of_interface = PathBuf::from("net/ipv6/conf").join(host_interface);
-    let settings = ipv6.then(|| (of_interface.join("accept_ra"), "0"));
-    settings.into_iter().collect()
+/// (CVE-2020-10749), also where pods have no IPv6 address but the kernel has IPv6.
+fn host_sysctls(interface: &str, ipv6: bool, speaks_ipv6: bool) -> Vec<Sysctl> {
+    let of_interface = PathBuf::from("net/ipv6/conf").join(interface);
+    let accept_ra = ipv6.then(|| (of_interface.join("accept_ra"), "0"));
+    let forwarding = speaks_ipv6.then(|| (of_interface.join("forwarding"), "1"));
+    accept_ra.into_iter().chain(forwarding).collect()
+}
+
+/// All that the pod has to know about the link it has been told.
+fn pod_sysctls(interface: &str, speaks_ipv6: bool) -> Vec<Sysctl> {
+    let of_interface = PathBuf::from("net/ipv6/conf").join(interface);
+    let settings = ["accept_ra", "accept_dad"].map(|name| (of_interface.join(name), "0"));
+    settings.into_iter().filter(|_| speaks_ipv6).collect()
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::attachment::tests::mk_attachment;
-    use crate::config::Places;
-    use crate::lease::Pool;
-    use crate::range::tests::mk_set;
-    use crate::version::CniVersion;
-
-    /// An ADD as the lab sends it.
-    pub(crate) fn mk_add(version: CniVersion) -> Add {
-        Add {
-            version,
-            attachment: mk_attachment("cnitest-7", "eth0"),
-            netns: "/run/netns/p".to_owned(),
-            places: Places {
-                network: "flatnet".to_owned(),
-                leases: "/leases/flatnet".into(),
-                bpffs: "/bpf".into(),
-            },
-            pools: vec![Pool {
-                ranges: mk_set(&["10.244.1.0/24"]),
-                wish: None,
-            }],
-            mtu: Some(1450),
-            attach: Attach::Filter,
-            dns: serde_json::json!({}),
-        }
-    }
-
-    #[test]
-    fn the_plan_of_a_pod() {
-        let address: IpAddr = "10.244.1.7".parse().unwrap();
-        let plan = Plan::new(&mk_add(CniVersion::NEWEST), &[address], true);
-        let net = |text: &str| -> IpNet { text.parse().unwrap() };
-        let hop: IpAddr = "169.254.1.1".parse().unwrap();
-
-        assert_eq!(plan.pod.name, "eth0");
-        assert_eq!(plan.pod.addresses, [net("10.244.1.7/32")]);
-        assert_eq!(
-            plan.pod.neighbours,
-            [Neighbour {
-                address: hop,
-                mac: plan.host.mac
-            }]
-        );
-        let link = Route {
-            to: net("169.254.1.1/32"),
-            via: None,
-        };
-        let default = Route {
-            to: net("0.0.0.0/0"),
-            via: Some(hop),
-        };
-        assert_eq!(
-            plan.pod.routes,
-            [link, default],
-            "the next hop's route first: the other needs it"
-        );
-
-        assert_eq!(plan.host.addresses, []);
-        assert_eq!(
-            plan.host.neighbours,
-            [Neighbour {
-                address,
-                mac: plan.pod.mac
-            }]
-        );
-        assert_eq!(
-            plan.host.routes,
-            [Route {
-                to: net("10.244.1.7/32"),
-                via: None
-            }]
-        );
-        assert_eq!(
-            plan.link_pin,
-            PathBuf::from(format!("/bpf/flatnet/links/from_pod-{}", plan.host.name))
-        );
-        assert_eq!(plan.host.alias.as_deref(), Some("flatnet/cnitest-7/eth0"));
-        let accept_ra = format!("net/ipv6/conf/{}/accept_ra", plan.host.name);
-        assert_eq!(plan.sysctls, [(accept_ra.into(), "0")]);
-    }
-
-    #[test]
-    fn where_there_is_no_ipv6_nothing_is_set_for_it() {
-        let mut request = mk_add(CniVersion::NEWEST);
-        let plan = Plan::new(&request, &[], false);
-        request.mtu = Some(1279);
-        for plan in [plan, Plan::new(&request, &[], true)] {
-            assert_eq!(plan.sysctls, []);
-            assert!(!plan.host.no_link_local && !plan.pod.no_link_local);
-        }
-    }
-}
+pub(crate) mod tests;

@@ -89,7 +89,14 @@ impl AddResult {
                 .then(|| if net.addr().is_ipv4() { "4" } else { "6" }),
             interface: POD_END,
             address: net.to_string(),
-            gateway: plan::next_hop().to_string(),
+            gateway: plan::next_hop(net.addr()).to_string(),
+        });
+        let default_routes = plan.pod.routes.iter();
+        let routes = default_routes.filter_map(|route| {
+            Some(RouteOut {
+                dst: route.to.to_string(),
+                gw: route.via?.to_string(),
+            })
         });
         Self {
             cni_version: request.version.as_str(),
@@ -98,10 +105,7 @@ impl AddResult {
                 interface(&plan.pod, Some(request.netns.clone())),
             ],
             ips: ips.collect(),
-            routes: vec![RouteOut {
-                dst: plan::everywhere().to_string(),
-                gw: plan::next_hop().to_string(),
-            }],
+            routes: routes.collect(),
             dns: request.dns.clone(),
         }
     }
@@ -149,6 +153,24 @@ mod tests {
             assert_eq!(old["ips"][0]["version"], "4");
             assert_eq!(old["interfaces"][1].get("mtu"), None);
         }
+    }
+
+    #[test]
+    fn both_families_have_an_address_and_a_default_route() {
+        let addresses = ["10.244.1.7", "fd00:1::7"].map(|text| text.parse().unwrap());
+        let request = mk_add(CniVersion::V0_3_1);
+        let plan = Plan::new(&request, &addresses, true);
+        let result = json!(AddResult::new(&request, &plan));
+        let expected_ips = json!([
+            {"version": "4", "interface": 1, "address": "10.244.1.7/32", "gateway": "169.254.1.1"},
+            {"version": "6", "interface": 1, "address": "fd00:1::7/128", "gateway": "fe80::1"},
+        ]);
+        assert_eq!(result["ips"], expected_ips);
+        let expected_routes = json!([
+            {"dst": "0.0.0.0/0", "gw": "169.254.1.1"},
+            {"dst": "::/0", "gw": "fe80::1"},
+        ]);
+        assert_eq!(result["routes"], expected_routes);
     }
 
     #[test]

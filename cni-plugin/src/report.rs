@@ -76,7 +76,7 @@ fn code_of(error: &Error) -> u32 {
         Error::NotReady(_) => code::TRY_AGAIN_LATER,
         Error::Exhausted { .. } | Error::Taken(_) => code::NO_FREE_ADDRESS,
         Error::InterfaceExists { .. } | Error::AlreadyAttached(_) => code::ALREADY_ATTACHED,
-        Error::Netlink { .. } => code::NETLINK,
+        Error::Netlink { .. } | Error::Unused(_) => code::NETLINK,
         Error::Pinned { .. } => code::PINNED,
         Error::Several(errors) => errors.first().map_or(code::BUG, code_of),
         Error::Panic(_) => code::BUG,

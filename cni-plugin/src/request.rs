@@ -87,13 +87,15 @@ fn parse_add(input: &Input) -> Result<Add, Error> {
     let config = Config::decode(input.stdin()?)?;
     let version = config.version()?;
     config.refuse_unsupported()?;
+    let range_sets = config.range_sets()?;
+    let mtu = config.mtu(range_sets.iter().any(|set| !set.is_ipv4()))?;
     Ok(Add {
         version,
         attachment,
         netns,
         places: config.places()?,
-        pools: pools(config.range_sets()?),
-        mtu: config.mtu()?,
+        pools: pools(range_sets),
+        mtu,
         attach: config.attach(),
         dns: config.dns(),
     })

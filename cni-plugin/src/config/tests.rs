@@ -15,7 +15,7 @@ fn the_agreed_configuration_and_its_defaults() {
         "capabilities": {"portMappings": true}, "somebody-else's": [1],
     }));
     assert_eq!(config.version().unwrap(), CniVersion::V1_0_0);
-    assert_eq!(config.mtu().unwrap(), Some(1450));
+    assert_eq!(config.mtu(false).unwrap(), Some(1450));
     assert_eq!(
         config.places().unwrap(),
         Places {
@@ -39,7 +39,7 @@ fn the_agreed_configuration_and_its_defaults() {
         bpffs: "/sys/fs/bpf".into(),
     };
     assert_eq!(sparse.places().unwrap(), default);
-    assert_eq!(sparse.mtu().unwrap(), None);
+    assert_eq!(sparse.mtu(true).unwrap(), None);
     assert_eq!(
         sparse.range_sets().unwrap()[0].to_string(),
         "10.0.0.7-10.0.0.254"
@@ -70,12 +70,14 @@ fn what_is_refused_and_by_which_name() {
             "10.0.0.1/24",
         ),
         (
-            json!({"ipam": {"ranges": [[{"subnet": "fd00::/64"}]]}}),
-            "fd00::",
+            json!({"ipam": {"ranges": [[{"subnet": "10.0.0.0/24"}], [{"subnet": "10.0.1.0/24"}]]}}),
+            "10.0.1.1-10.0.1.254",
         ),
         (
-            json!({"ipam": {"ranges": [[{"subnet": "10.0.0.0/24"}], [{"subnet": "10.0.1.0/24"}]]}}),
-            "2 range sets",
+            json!({"ipam": {"subnet": "10.0.0.0/24", "ranges": [
+                [{"subnet": "fd00::/64"}], [{"subnet": "fd01::/64"}],
+            ]}}),
+            "one address of a family",
         ),
         (json!({"ipMasq": true}), "ipMasq"),
         (json!({"prevResult": {"ips": []}}), "prevResult"),
@@ -106,7 +108,7 @@ fn what_is_refused_and_by_which_name() {
             .version()
             .map(drop)
             .and_then(|()| config.places().map(drop))
-            .and_then(|()| config.mtu().map(drop))
+            .and_then(|()| config.mtu(false).map(drop))
             .and_then(|()| config.refuse_unsupported())
             .and_then(|()| config.range_sets().map(drop));
         let refused = judged.expect_err(&json.to_string()).to_string();
@@ -118,13 +120,39 @@ fn what_is_refused_and_by_which_name() {
 }
 
 #[test]
+fn ipv6_needs_its_smallest_mtu() {
+    for (mtu, refused) in [(1279, true), (1280, false), (0, false)] {
+        let config = mk_config(&json!({"mtu": mtu}));
+        assert_eq!(config.mtu(true).is_err(), refused, "{mtu}");
+        assert!(config.mtu(false).is_ok(), "{mtu}");
+    }
+}
+
+#[test]
+fn each_family_may_have_a_range_set() {
+    let rows = [
+        (json!([[{"subnet": "fd00::/64"}]]), vec![false]),
+        (
+            json!([[{"subnet": "fd00::/64"}], [{"subnet": "10.0.0.0/24"}, {"subnet": "10.0.1.0/24"}]]),
+            vec![false, true],
+        ),
+    ];
+    for (ranges, families) in rows {
+        let config = mk_config(&json!({"ipam": {"ranges": ranges}}));
+        let sets = config.range_sets().unwrap();
+        let told: Vec<_> = sets.iter().map(RangeSet::is_ipv4).collect();
+        assert_eq!(told, families, "{ranges}");
+    }
+}
+
+#[test]
 fn empty_lists_and_null_ask_for_nothing() {
     let config = mk_config(&json!({
         "prevResult": null, "ipMasq": false, "mtu": 0,
         "runtimeConfig": {"portMappings": [], "ips": []}, "args": {"cni": {}},
     }));
     config.refuse_unsupported().unwrap();
-    assert_eq!(config.mtu().unwrap(), None);
+    assert_eq!(config.mtu(false).unwrap(), None);
 }
 
 #[test]

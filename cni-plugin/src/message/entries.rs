@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
-use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
@@ -28,6 +28,12 @@ pub(super) fn add_address(net: IpNet, name: &str, index: u32) -> Step {
         AddressAttribute::Local(net.addr()),
         AddressAttribute::Address(net.addr()),
     ];
+    if net.addr().is_ipv6() {
+        // The address is the pod's alone by the leases, so it is not asked for on the link, which
+        // would keep it unusable for a second or two; and nothing is on-link by its prefix.
+        let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
+        address.attributes.push(AddressAttribute::Flags(flags));
+    }
     Step {
         doing: format!("add the address {net} to {name}"),
         flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -90,6 +96,20 @@ pub(super) fn add_route(route: Route, name: &str, index: u32) -> Step {
         doing: format!("add the route to {} through {name}", route.to),
         flags: NLM_F_CREATE | NLM_F_EXCL,
         message: RouteNetlinkMessage::NewRoute(message),
+    }
+}
+
+/// Asks which way packets to an address go.
+pub(crate) fn find_route(address: IpAddr) -> Step {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(address);
+    message.header.destination_prefix_length = IpNet::from(address).prefix_len();
+    let destination = RouteAttribute::Destination(RouteAddress::from(address));
+    message.attributes = vec![destination];
+    Step {
+        doing: format!("find the route to {address}"),
+        flags: 0,
+        message: RouteNetlinkMessage::GetRoute(message),
     }
 }
 

@@ -74,7 +74,7 @@ fn each_releases_the_others_leases() {
 #[test]
 fn both_call_the_same_range_full() {
     on_a_node_with_host_local(|node, binary| {
-        let node = &node.with_subnet("10.244.9.0/29");
+        let node = &node.with_subnets(&["10.244.9.0/29"]);
         let mut given = Vec::new();
         for n in 0..2 {
             given.push(

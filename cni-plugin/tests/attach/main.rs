@@ -9,6 +9,7 @@ mod pinned;
 mod add_and_del;
 mod chain;
 mod crash;
+mod families;
 mod host_local;
 mod refusals;
 mod traffic;

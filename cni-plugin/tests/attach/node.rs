@@ -19,8 +19,8 @@ use crate::pinned::{self, Entry, Verdict};
 /// A node, seen from its own thread.
 pub(crate) struct Node {
     folder: tempfile::TempDir,
-    /// The `ipam.ranges` subnet of its configuration.
-    pub(crate) subnet: &'static str,
+    /// The subnets of its configuration, a range set each.
+    subnets: Vec<&'static str>,
 }
 
 /// Runs a test on a fresh node. What the test makes in namespaces ends with its thread.
@@ -80,7 +80,7 @@ impl Node {
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
         let node = Self {
             folder: tempfile::tempdir().unwrap(),
-            subnet: "10.244.1.0/24",
+            subnets: vec!["10.244.1.0/24"],
         };
         let bpffs = node.path("bpf");
         fs::create_dir(&bpffs).unwrap();
@@ -93,14 +93,20 @@ impl Node {
         ip(&["link", "set", "lo", "up"]);
         // An address of the node's own, to speak to pods from.
         ip(&["address", "add", "172.30.0.11/32", "dev", "lo"]);
+        ip(&["address", "add", "fd00:30::11/128", "dev", "lo", "nodad"]);
+        // As the agent does.
+        fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").unwrap();
         node
     }
 
-    /// The same node with another pod subnet.
-    pub(crate) fn with_subnet(&self, subnet: &'static str) -> Self {
+    /// The same node with other pod subnets.
+    pub(crate) fn with_subnets(&self, subnets: &[&'static str]) -> Self {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         std::os::unix::fs::symlink(self.path("bpf"), folder.path().join("bpf")).unwrap();
-        Self { folder, subnet }
+        Self {
+            folder,
+            subnets: subnets.to_vec(),
+        }
     }
 
     /// Pins `from_pod` with another verdict, for pods to come.
@@ -127,13 +133,15 @@ impl Node {
 
     /// Its network configuration.
     pub(crate) fn config(&self) -> Value {
+        let set = |subnet: &&str| json!([{"subnet": subnet}]);
+        let ranges: Vec<Value> = self.subnets.iter().map(set).collect();
         json!({
             "cniVersion": "1.0.0", "name": "flatnet", "type": "flatnet-cni", "mtu": 1450,
             "bpffs": self.path("bpf"),
             "ipam": {
                 "type": "host-local",
                 "dataDir": self.path("networks"),
-                "ranges": [[{"subnet": self.subnet}]],
+                "ranges": ranges,
             },
         })
     }
@@ -182,11 +190,11 @@ impl Node {
         for link in ip_json(&["link", "show"]).as_array().unwrap() {
             names.insert(format!("link {}", link["ifname"].as_str().unwrap()));
         }
-        for route in ip_json(&["route", "show", "proto", "170"])
-            .as_array()
-            .unwrap()
-        {
-            names.insert(format!("route {}", route["dst"]));
+        for family in ["-4", "-6"] {
+            let routes = ip_json(&[family, "route", "show", "proto", "170"]);
+            for route in routes.as_array().unwrap() {
+                names.insert(format!("route {}", route["dst"]));
+            }
         }
         for (kind, folder) in [
             ("lease", self.path("networks/flatnet")),
@@ -281,10 +289,21 @@ pub(crate) fn filters(interface: &str) -> Vec<Value> {
     whole.collect()
 }
 
-/// The pod's address in an ADD result, without its prefix.
+/// The pod's first address in an ADD result, without its prefix.
 pub(crate) fn address_of(result: &Value) -> String {
-    let address = result["ips"][0]["address"].as_str().unwrap();
-    address.strip_suffix("/32").unwrap().to_owned()
+    addresses_of(result)[0].to_string()
+}
+
+/// The pod's addresses in an ADD result, each of which must be one of a host.
+pub(crate) fn addresses_of(result: &Value) -> Vec<IpAddr> {
+    let ips = result["ips"].as_array().unwrap().iter();
+    let addresses = ips.map(|ip| {
+        let (address, prefix) = ip["address"].as_str().unwrap().split_once('/').unwrap();
+        let address: IpAddr = address.parse().unwrap();
+        assert_eq!(prefix, if address.is_ipv4() { "32" } else { "128" });
+        address
+    });
+    addresses.collect()
 }
 
 /// The name of the host end in an ADD result.

@@ -95,7 +95,7 @@ fn what_stands_behind_cni_netns_is_checked() {
 #[test]
 fn a_full_range_is_refused_until_a_pod_goes() {
     on_a_node(|node| {
-        let node: &Node = &node.with_subnet("10.244.9.0/29");
+        let node: &Node = &node.with_subnets(&["10.244.9.0/29"]);
         let pods: Vec<_> = (0..7).map(|_| Pod::new()).collect();
         let results: Vec<_> = (0..6)
             .map(|n| node.add(&format!("c{n}"), &pods[n]))

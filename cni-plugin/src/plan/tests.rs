@@ -1,0 +1,138 @@
+//! Plans of each family.
+
+use super::*;
+use crate::attachment::tests::mk_attachment;
+use crate::config::Places;
+use crate::lease::Pool;
+use crate::range::tests::mk_set;
+use crate::version::CniVersion;
+
+/// An ADD as the lab sends it.
+pub(crate) fn mk_add(version: CniVersion) -> Add {
+    Add {
+        version,
+        attachment: mk_attachment("cnitest-7", "eth0"),
+        netns: "/run/netns/p".to_owned(),
+        places: Places {
+            network: "flatnet".to_owned(),
+            leases: "/leases/flatnet".into(),
+            bpffs: "/bpf".into(),
+        },
+        pools: vec![Pool {
+            ranges: mk_set(&["10.244.1.0/24"]),
+            wish: None,
+        }],
+        mtu: Some(1450),
+        attach: Attach::Filter,
+        dns: serde_json::json!({}),
+    }
+}
+
+fn mk_plan(addresses: &[&str]) -> Plan {
+    let addresses: Vec<IpAddr> = addresses.iter().map(|it| it.parse().unwrap()).collect();
+    Plan::new(&mk_add(CniVersion::NEWEST), &addresses, true)
+}
+
+/// An end's entries as `ip` would show them.
+fn shown(end: &End) -> Vec<String> {
+    let addresses = end.addresses.iter().map(IpNet::to_string);
+    let neighbours = end.neighbours.iter();
+    let neighbours = neighbours.map(|it| format!("{} lladdr {}", it.address, it.mac));
+    let routes = end.routes.iter().map(|route| match route.via {
+        Some(hop) => format!("{} via {hop}", route.to),
+        None => format!("{} on-link", route.to),
+    });
+    addresses.chain(neighbours).chain(routes).collect()
+}
+
+#[test]
+fn an_ipv4_pod() {
+    let plan = mk_plan(&["10.244.1.7"]);
+    assert_eq!(plan.pod.name, "eth0");
+    assert_eq!(
+        shown(&plan.pod),
+        [
+            "10.244.1.7/32".to_owned(),
+            format!("169.254.1.1 lladdr {}", plan.host.mac),
+            "169.254.1.1/32 on-link".to_owned(),
+            "0.0.0.0/0 via 169.254.1.1".to_owned(),
+        ],
+        "the next hop's route first: the other needs it"
+    );
+    assert_eq!(
+        shown(&plan.host),
+        [
+            format!("10.244.1.7 lladdr {}", plan.pod.mac),
+            "10.244.1.7/32 on-link".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn an_ipv6_pod() {
+    let plan = mk_plan(&["fd00:1::7"]);
+    assert_eq!(
+        shown(&plan.pod),
+        [
+            "fd00:1::7/128".to_owned(),
+            format!("fe80::1 lladdr {}", plan.host.mac),
+            "::/0 via fe80::1".to_owned(),
+        ]
+    );
+    assert_eq!(
+        shown(&plan.host),
+        [
+            format!("fd00:1::7 lladdr {}", plan.pod.mac),
+            "fd00:1::7/128 on-link".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_pod_of_both_families_is_the_two_together() {
+    let mut both = shown(&mk_plan(&["10.244.1.7", "fd00:1::7"]).pod);
+    let mut each = shown(&mk_plan(&["10.244.1.7"]).pod);
+    each.extend(shown(&mk_plan(&["fd00:1::7"]).pod));
+    both.sort();
+    each.sort();
+    assert_eq!(both, each);
+}
+
+#[test]
+fn names_and_pins() {
+    let plan = mk_plan(&["10.244.1.7"]);
+    let host = &plan.host.name;
+    assert_eq!(plan.host.alias.as_deref(), Some("flatnet/cnitest-7/eth0"));
+    let link = format!("/bpf/flatnet/links/from_pod-{host}");
+    assert_eq!(plan.link_pin, PathBuf::from(link));
+    assert_eq!(plan.pods_pin, PathBuf::from("/bpf/flatnet/maps/pods"));
+}
+
+#[test]
+fn settings_of_each_family() {
+    let settings = |end: &End| -> Vec<String> {
+        let conf = format!("net/ipv6/conf/{}/", end.name);
+        let told = end.sysctls.iter().map(|(path, value)| {
+            let name = path.to_str().unwrap().strip_prefix(&conf).unwrap();
+            format!("{name}={value}")
+        });
+        told.collect()
+    };
+    let v4 = mk_plan(&["10.244.1.7"]);
+    assert_eq!(settings(&v4.host), ["accept_ra=0"]);
+    assert_eq!(settings(&v4.pod), [""; 0]);
+    let both = mk_plan(&["10.244.1.7", "fd00:1::7"]);
+    assert_eq!(settings(&both.host), ["accept_ra=0", "forwarding=1"]);
+    assert_eq!(settings(&both.pod), ["accept_ra=0", "accept_dad=0"]);
+}
+
+#[test]
+fn where_there_is_no_ipv6_nothing_is_set_for_it() {
+    let mut request = mk_add(CniVersion::NEWEST);
+    let plan = Plan::new(&request, &[], false);
+    request.mtu = Some(1279);
+    for plan in [plan, Plan::new(&request, &[], true)] {
+        assert_eq!(plan.host.sysctls, []);
+        assert!(!plan.host.no_link_local && !plan.pod.no_link_local);
+    }
+}
