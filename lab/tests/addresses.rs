@@ -2,62 +2,10 @@
 
 mod stage;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-
-use lab::Lab;
-use lab::handle::RunningPod;
 use lab::store::Kind;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
+use stage::capture::Capture;
 use stage::{output, two_tier};
-
-/// A capture on the `eth0` of a pod, of packets to one port.
-struct Capture {
-    tcpdump: Child,
-}
-
-impl Capture {
-    fn start(lab: &Lab, pod: &RunningPod, port: u16) -> Self {
-        let filter = format!("dst host {} and dst port {port}", pod.address);
-        let argv = [
-            "tcpdump",
-            "-n",
-            "-l",
-            "--immediate-mode",
-            "-i",
-            "eth0",
-            &filter,
-        ];
-        let mut command = lab.in_pod(&pod.name, &argv);
-        let mut tcpdump = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tcpdump runs");
-        // It says so once the socket is open; packets before that would be missed.
-        let mut said = BufReader::new(tcpdump.stderr.take().expect("piped")).lines();
-        let listening = said.any(|line| line.expect("text").contains("listening on"));
-        assert!(listening, "tcpdump listens");
-        // Kept open: tcpdump writes its totals there in the end.
-        std::thread::spawn(move || said.for_each(drop));
-        Self { tcpdump }
-    }
-
-    /// Ends the capture; returns its lines.
-    fn finish(self) -> Vec<String> {
-        let pid = i32::try_from(self.tcpdump.id()).expect("a pid");
-        kill(Pid::from_raw(pid), Signal::SIGTERM).expect("asked to end");
-        let output = self.tcpdump.wait_with_output().expect("it ends");
-        let text = String::from_utf8_lossy(&output.stdout);
-        // Beside its packets tcpdump prints an empty line when it is ended.
-        text.lines()
-            .filter(|line| line.contains("IP "))
-            .map(str::to_owned)
-            .collect()
-    }
-}
 
 /// `IP 10.244.1.3.40000 > 10.244.2.2.8080: …` -> `10.244.1.3`
 fn source(line: &str) -> &str {
@@ -95,7 +43,8 @@ fn the_receiving_pod_sees_the_sending_pods_address() {
     for receiver in &receivers {
         for sender in &senders {
             for (protocol, argv) in [("TCP", tcp), ("UDP", udp)] {
-                let capture = Capture::start(&lab, receiver, 8080);
+                let filter = format!("dst host {} and dst port 8080", receiver.address);
+                let capture = Capture::start(&lab, &receiver.name, &filter);
                 output(lab.in_pod(&sender.name, &argv));
                 let seen = capture.finish();
                 // Probes come from the node; what else arrives must be the sender itself.

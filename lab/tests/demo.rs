@@ -11,6 +11,20 @@ use stage::{EXE, PATIENCE, StandIn, remains, told};
 
 #[test]
 fn it_holds_on_the_product_and_leaves_nothing() {
+    holds_in("ipv4");
+}
+
+#[test]
+fn it_holds_in_an_ipv6_cluster() {
+    holds_in("ipv6");
+}
+
+#[test]
+fn it_holds_in_a_dual_stack_cluster() {
+    holds_in("dual");
+}
+
+fn holds_in(families: &str) {
     let (Some(bin_dir), Some(programs)) = (
         std::env::var_os("FLATNET_BIN_DIR"),
         std::env::var_os("FLATNET_PROGRAMS"),
@@ -22,9 +36,9 @@ fn it_holds_on_the_product_and_leaves_nothing() {
         eprintln!("SKIPPED: FLATNET_BIN_DIR and FLATNET_PROGRAMS do not say where the product is");
         return;
     };
-    let name = format!("demo-{:06x}", std::process::id());
+    let name = format!("demo-{families}-{:06x}", std::process::id());
     let mut demo = Command::new(EXE);
-    demo.args(["demo", "--name", &name])
+    demo.args(["demo", "--families", families, "--name", &name])
         .arg("--bin-dir")
         .arg(bin_dir);
     let output = demo

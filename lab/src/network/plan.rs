@@ -112,7 +112,7 @@ fn service_v6(number: u8) -> Ipv6Addr {
 /// The number that is written in hexadecimal as `number` is in decimal.
 fn digits(number: u8) -> u16 {
     let number = u16::from(number);
-    (number / 100) << 8 | (number / 10 % 10) << 4 | number % 10
+    (number / 100) << 8 | (number / 10 % 10) << 4 | (number % 10)
 }
 
 #[cfg(test)]

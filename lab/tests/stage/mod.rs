@@ -6,14 +6,18 @@
     reason = "each test binary compiles this file and uses a part of it; `expect` would fail in those that use all"
 )]
 
+pub(crate) mod capture;
+pub(crate) mod servers;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use lab::Lab;
 use lab::handle::LabOptions;
+use lab::network::Network;
 use tempfile::TempDir;
 
 /// The binary under test.
@@ -41,8 +45,13 @@ fn lacks(tools: &[&str]) -> Option<String> {
         .map(|tool| format!("no `{tool}`"))
 }
 
-/// A lab with the product in it, or nothing after having said why not.
+/// A lab of three IPv4 nodes with the product in it, or nothing after having said why not.
 pub(crate) fn product(prefix: &str, tools: &[&str]) -> Option<Lab> {
+    product_on(prefix, 3, Network::default(), tools)
+}
+
+/// As [`product`], with `nodes` nodes on `network`.
+pub(crate) fn product_on(prefix: &str, nodes: u8, network: Network, tools: &[&str]) -> Option<Lab> {
     let Some(bin_dir) = std::env::var_os("FLATNET_BIN_DIR").map(PathBuf::from) else {
         skip("FLATNET_BIN_DIR does not say where the product's binaries are");
         return None;
@@ -57,8 +66,9 @@ pub(crate) fn product(prefix: &str, tools: &[&str]) -> Option<Lab> {
     }
     let options = LabOptions {
         prefix: prefix.to_owned(),
-        nodes: 3,
+        nodes,
         zones: vec![],
+        network,
         bin_dir,
         programs: Some(programs),
         dns: true,
@@ -68,7 +78,12 @@ pub(crate) fn product(prefix: &str, tools: &[&str]) -> Option<Lab> {
 
 /// As [`product`], with the two-tier application running in it.
 pub(crate) fn two_tier(prefix: &str, tools: &[&str]) -> Option<Lab> {
-    let lab = product(prefix, tools)?;
+    two_tier_on(prefix, Network::default(), tools)
+}
+
+/// As [`two_tier`], on `network`.
+pub(crate) fn two_tier_on(prefix: &str, network: Network, tools: &[&str]) -> Option<Lab> {
+    let lab = product_on(prefix, 3, network, tools)?;
     lab.apply(include_str!("../../manifests/two-tier.yaml"))
         .expect("applied");
     lab.wait_pods("backend", 2, PATIENCE).expect("two backends");
@@ -137,6 +152,7 @@ impl StandIn {
             prefix: prefix.to_owned(),
             nodes: 2,
             zones: vec![],
+            network: Network::default(),
             bin_dir: self.bin_dir.path().to_owned(),
             programs: None,
             dns: false,
@@ -145,6 +161,23 @@ impl StandIn {
 
     pub(crate) fn start(&self, prefix: &str) -> Lab {
         Lab::start(Path::new(EXE), self.options(prefix)).expect("the lab starts")
+    }
+}
+
+/// A process that ends with the test.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self(quiet.spawn().expect("it runs"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        let _reaped = self.0.wait();
     }
 }
 
