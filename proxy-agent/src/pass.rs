@@ -6,12 +6,13 @@ mod wish;
 mod observe;
 mod plan;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use cluster_model::{ClusterIndex, Dirty};
+use cluster_model::ServiceName;
 use proxy_abi::ownership::{CNI_CONFIG_FILE, program};
 
 use crate::args::Options;
@@ -21,12 +22,12 @@ use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::programs::{self, Loaded, ProgramsError, Sizes};
 use crate::kernel::routes::{Netlink, NetlinkError};
 use crate::kernel::sysctl::{self, SysctlError};
-use crate::plan::services::Table;
-use crate::plan::slots::OutOfSlots;
+use crate::plan::desired::Lists;
+use crate::plan::services::{self, Planned, Table};
 
 pub use observe::{Observed, Waiting};
 pub use plan::Plan;
-pub use wish::Wish;
+pub use wish::{Wish, lists};
 
 /// A pass did not come to its end. Each is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +41,6 @@ pub enum PassError {
     /// The maps.
     #[error(transparent)]
     Maps(#[from] MapsError),
-    /// No room in the maps.
-    #[error(transparent)]
-    Slots(#[from] OutOfSlots),
     /// The links.
     #[error(transparent)]
     Links(#[from] LinksError),
@@ -134,29 +132,35 @@ impl Node {
     /// # Errors
     /// [`PassError`]; what was done until then stays.
     pub async fn full(&mut self, wish: Wish) -> Result<(Plan, Vec<Waiting>), PassError> {
+        if !programs::maps_exist(&self.pins) {
+            // Somebody removed pins: a map of theirs is a new one, and every program is loaded
+            // anew to use it.
+            self.load()?;
+        }
         let (observed, waiting) = self.observe(&wish).await?;
         let plan = self.plan(wish, &observed)?;
         self.apply(&plan).await?;
         Ok((plan, waiting))
     }
 
-    /// A pass for the Services that changed. Returns the number of operations.
+    /// A pass for the Services that changed, with what they want now. Returns the number of
+    /// operations.
     ///
     /// # Errors
     /// [`PassError`]; the next pass should then be a full one.
-    pub fn changed(&mut self, index: &ClusterIndex, dirty: &Dirty) -> Result<usize, PassError> {
+    pub fn changed(&mut self, wanted: BTreeMap<ServiceName, Lists>) -> Result<usize, PassError> {
         let Some(mut services) = self.services.take() else {
             return Ok(0);
         };
-        let wanted = wish::lists(index, dirty.services.iter(), &self.options.node_name);
-        let operations = services.table.plan_changed(wanted, Instant::now())?;
-        for operation in &operations {
+        let planned = services.table.plan_changed(wanted, Instant::now());
+        report_unplaced(&planned);
+        for operation in &planned.operations {
             tracing::debug!("{operation}");
             services.maps.apply(operation)?;
         }
         // Only now, after every write succeeded, is the table again what the kernel holds.
         self.services = Some(services);
-        Ok(operations.len())
+        Ok(planned.operations.len())
     }
 
     async fn observe(&self, wish: &Wish) -> Result<(Observed, Vec<Waiting>), PassError> {
@@ -169,49 +173,54 @@ impl Node {
             None => programs::ALL.into_iter().map(programs::Outdated).collect(),
         };
         // The maps themselves are read, not the agent's memory of them (invariant 4).
+        let seed = generation_seed();
         let mut services = if programs::maps_exist(&self.pins) {
             let maps = ServiceMaps::open(&self.pins)?;
-            let table = Table::new(maps.observe()?, maps.slots());
+            let table = Table::new(maps.observe()?, maps.slots(), seed);
             Some(Services { maps, table })
         } else {
             None
         };
-        let mut empty = Table::new(Default::default(), u32::MAX);
+        let mut empty = Table::new(BTreeMap::new(), u32::MAX, seed);
         let table = services
             .as_mut()
             .map_or(&mut empty, |services| &mut services.table);
-        let operations = table.plan_all(wish.services, Instant::now())?;
+        let planned = table.plan_all(wish.services, Instant::now());
+        report_unplaced(&planned);
         self.services = services;
+        let current = |name: &str| programs::current_id(&self.pins, name);
         Ok(plan::plan(
             &self.options,
             observed,
-            operations,
+            planned.operations,
             outdated,
-            |name| programs::current_id(&self.pins, name),
+            current,
         ))
     }
 
-    /// Carries a plan out: what must be there first comes first, the CNI configuration last.
+    /// Carries a plan out: what must be there first comes first, the CNI configuration last. An
+    /// operation that fails keeps none of the others from being tried, but the last.
     async fn apply(&mut self, plan: &Plan) -> Result<(), PassError> {
         let Plan {
             sysctls,
             services,
-            programs: outdated,
+            programs,
             uplink,
             links,
             filters,
             routes,
             cni_config,
         } = plan;
+        let mut failures = Failures::default();
         for wanted in sysctls {
             tracing::info!("{wanted}");
-            sysctl::apply(*wanted)?;
+            failures.note(sysctl::apply(*wanted));
         }
-        self.apply_services(services)?;
-        for outdated in outdated {
+        failures.note(self.apply_services(services));
+        for outdated in programs {
             tracing::info!("pin program {}", outdated.0);
             if let Some(loaded) = &mut self.loaded {
-                loaded.pin(*outdated, &self.pins)?;
+                failures.note(loaded.pin(*outdated, &self.pins));
             }
         }
         let places = Places {
@@ -220,17 +229,20 @@ impl Node {
         };
         for operation in links {
             tracing::info!("{operation}");
-            links::apply(operation, &self.pins, &places)?;
+            failures.note(links::apply(operation, &self.pins, &places));
         }
         for put in filters {
             tracing::info!("{put}");
-            let program = programs::open(&self.pins, program::FROM_POD)?;
-            self.netlink.put_filter(put, program).await?;
+            match programs::open(&self.pins, program::FROM_POD) {
+                Ok(program) => failures.note(self.netlink.put_filter(put, program).await),
+                Err(error) => failures.note(Err(error)),
+            }
         }
         for operation in routes {
             tracing::info!("{operation}");
-            self.netlink.apply(operation).await?;
+            failures.note(self.netlink.apply(operation).await);
         }
+        failures.first()?;
         if let Some(text) = cni_config {
             tracing::info!("write the CNI configuration: the node works");
             write_config(&self.options.cni_conf_dir, text)?;
@@ -238,10 +250,7 @@ impl Node {
         Ok(())
     }
 
-    fn apply_services(
-        &mut self,
-        operations: &[crate::plan::services::Operation],
-    ) -> Result<(), PassError> {
+    fn apply_services(&mut self, operations: &[services::Operation]) -> Result<(), PassError> {
         let Some(mut services) = self.services.take() else {
             return Ok(());
         };
@@ -252,6 +261,40 @@ impl Node {
         self.services = Some(services);
         Ok(())
     }
+}
+
+/// What went wrong in a pass: all of it in the log, the first of it in the result.
+#[derive(Default)]
+struct Failures(Option<PassError>);
+
+impl Failures {
+    fn note<E: Into<PassError>>(&mut self, result: Result<(), E>) {
+        let Err(error) = result else { return };
+        let error = error.into();
+        match &self.0 {
+            // The first is logged by who gets it.
+            None => self.0 = Some(error),
+            Some(_) => tracing::error!("{error}"),
+        }
+    }
+
+    fn first(self) -> Result<(), PassError> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
+fn report_unplaced(planned: &Planned) {
+    for unplaced in &planned.unplaced {
+        tracing::error!("{unplaced}");
+    }
+}
+
+/// The clock in seconds: what an agent an hour or a year ago began with was another value.
+fn generation_seed() -> u32 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    since.as_secs() as u32
 }
 
 /// Writes the file in one step: a runtime that reads the folder at any moment finds the old text

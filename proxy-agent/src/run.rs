@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::args::Options;
 use crate::kernel::routes::Netlink;
-use crate::pass::{Node, PassError, Waiting, Wish};
+use crate::pass::{self, Node, PassError, Waiting, Wish};
 
 /// First pause after a failed pass; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -135,8 +135,8 @@ impl Keeper {
     }
 
     fn changed(&mut self, dirty: &Dirty) -> bool {
-        let result = self.node.changed(&self.feed.read(), dirty);
-        match result {
+        let wanted = pass::lists(&self.feed.read(), dirty.services.iter(), &self.name);
+        match self.node.changed(wanted) {
             Ok(operations) => {
                 tracing::debug!(
                     services = dirty.services.len(),

@@ -462,10 +462,55 @@ fn a_datagram_survives_zero_endpoints_and_a_removed_service() {
         kernel.remove(frontend(dns, UDP));
         assert_eq!(
             kernel.run("from_pod", &datagram),
-            next(datagram),
-            "no Service, no flow"
+            next(datagram.clone()),
+            "no Service"
+        );
+        kernel.point(frontend(dns, UDP), &[endpoint(remote)]);
+        kernel.run("from_pod", &datagram);
+        kernel.remove(frontend(dns, UDP));
+        kernel.point(frontend(dns, UDP), &[endpoint(net.local)]);
+        let again = kernel.run("from_pod", &datagram);
+        let moved = straight(udp(client, net.local).frame());
+        assert_eq!(again, moved, "another Service, another list");
+    });
+}
+
+#[test]
+fn the_replies_half_comes_back_after_its_eviction() {
+    each_family("evicted half", |net, kernel| {
+        let Net {
+            client, dns, local, ..
+        } = *net;
+        kernel.run("from_pod", &udp(client, dns).frame());
+        kernel.evict(local, client, UDP);
+        let reply = udp(local, client).frame();
+        assert_eq!(
+            kernel.run("from_pod", &reply),
+            straight(reply.clone()),
+            "lost"
+        );
+        kernel.run("from_pod", &udp(client, dns).frame());
+        assert_eq!(
+            kernel.run("from_pod", &reply),
+            straight(udp(dns, client).frame()),
+            "restored"
         );
     });
+}
+
+#[test]
+fn a_tcp_checksum_of_zero_is_a_sum_as_any_other() {
+    let Some(mut kernel) = NETS[0].kernel("zero checksum") else {
+        return;
+    };
+    let Net { web, local, .. } = NETS[0];
+    let sum_at = 14 + 20 + 16;
+    let zero = (1024..=u16::MAX)
+        .map(|port| NETS[0].client_at(port))
+        .find(|client| tcp(client, web, SYN).frame()[sum_at..sum_at + 2] == [0, 0]);
+    let client = zero.expect("one of all ports sums to zero");
+    let run = kernel.run("from_pod", &tcp(&client, web, SYN).frame());
+    assert_eq!(run, straight(tcp(&client, local, SYN).frame()));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use cluster_model::{ClusterIndex, Protocol};
 use kernel::{cgroup_root, ip, isolated_bpffs, object, tc};
 use proxy_agent::args::Options;
 use proxy_agent::kernel::routes::Netlink;
-use proxy_agent::pass::{Node, Plan, Wish};
+use proxy_agent::pass::{Node, Plan, Wish, lists};
 
 /// A node with an uplink, a cgroup and a bpffs of its own.
 struct Place {
@@ -206,6 +206,51 @@ async fn a_detached_program_is_attached_again() {
 }
 
 #[tokio::test]
+async fn a_map_whose_pin_is_lost_is_made_anew_and_used() {
+    let Some(place) = Place::new("lost-map") else {
+        return;
+    };
+    let index = cluster();
+    let mut agent = place.agent();
+    full(&mut agent, &index).await;
+    fs::remove_file(place.pin("maps/endpoints")).expect("a pin");
+    let plan = full(&mut agent, &index).await;
+    assert_eq!(plan.programs.len(), 4, "all that read the map: {plan}");
+    assert!(full(&mut agent, &index).await.is_empty());
+    // The same, found by an agent that starts.
+    fs::remove_file(place.pin("maps/frontends")).expect("a pin");
+    let mut again = place.agent();
+    assert_eq!(full(&mut again, &index).await.services.len(), 2);
+    assert!(full(&mut again, &index).await.is_empty());
+}
+
+#[tokio::test]
+async fn somebody_elses_route_is_reported_and_stays() {
+    let Some(place) = Place::new("foreign-route") else {
+        return;
+    };
+    let index = cluster();
+    let mut agent = place.agent();
+    ip("route add 10.244.2.0/24 via 172.30.0.99");
+    let error = agent
+        .full(Wish::of(&index, "node-1"))
+        .await
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        error.contains("route 10.244.2.0/24 via 172.30.0.12"),
+        "{error}"
+    );
+    assert!(!place.config().exists(), "the node does not work yet");
+    ip("route del 10.244.2.0/24 via 172.30.0.99");
+    assert_eq!(
+        full(&mut agent, &index).await.len(),
+        2,
+        "the route and the configuration"
+    );
+}
+
+#[tokio::test]
 async fn a_pods_filter_is_put_back_and_kept_current() {
     let Some(place) = Place::new("filters") else {
         return;
@@ -253,11 +298,18 @@ async fn a_change_touches_the_changed_service_alone() {
     ));
     let dirty = index.take_dirty();
     assert_eq!(
-        agent.changed(&index, &dirty).expect("a pass"),
+        agent
+            .changed(lists(&index, dirty.services.iter(), "node-1"))
+            .expect("a pass"),
         1,
         "an empty list is one write"
     );
-    assert_eq!(agent.changed(&index, &dirty).expect("a pass"), 0);
+    assert_eq!(
+        agent
+            .changed(lists(&index, dirty.services.iter(), "node-1"))
+            .expect("a pass"),
+        0
+    );
     let plan = full(&mut agent, &index).await;
     assert!(plan.is_empty(), "{plan}");
 }

@@ -29,18 +29,29 @@ pub(crate) fn holds(
     let Some(frontend) = frontend() else {
         return false;
     };
-    if frontend.generation == flow.generation {
-        return true;
+    if frontend.generation != flow.generation {
+        if !service::serves(&frontend, flow.target()) {
+            return false;
+        }
+        // Noted, so that the next packet need not search. If there is no room it searches again.
+        _ = maps::put_flow(
+            &packet.key,
+            &Flow::to_endpoint(flow.target(), frontend.generation),
+        );
     }
-    if !service::serves(&frontend, flow.target()) {
-        return false;
-    }
-    // Noted, so that the next packet need not search. If there is no room it searches again.
-    _ = maps::put_flow(
-        &packet.key,
-        &Flow::to_endpoint(flow.target(), frontend.generation),
-    );
+    keep_reply(packet, flow, frontend.generation);
     true
+}
+
+/// Makes the replies' half anew if it was evicted: every packet of the client touches the other
+/// half only. If there is no room the next packet tries again.
+#[inline(always)]
+fn keep_reply(packet: &Packet, flow: &Flow, generation: u32) {
+    let reply = packet.key.reply_from(flow.target());
+    if maps::flow(&reply).is_none() {
+        let dialled = (packet.key.destination, packet.key.destination_port);
+        _ = maps::claim_flow(&reply, &Flow::from_frontend(dialled, generation));
+    }
 }
 
 /// Makes the flow of a packet that opens one (or goes on with one that was forgotten), and writes
@@ -60,7 +71,7 @@ pub(crate) fn make(packet: &Packet, frontend: &Frontend, made: &mut Flow) -> Res
             index - frontend.count
         };
         if index >= frontend.count {
-            break; // Fewer endpoints than attempts: all were tried.
+            break; // Fewer endpoints than attempts, and all were tried.
         }
         let endpoint = service::endpoint(frontend, index)?.at();
         let reply = packet.key.reply_from(endpoint);

@@ -21,9 +21,8 @@ use aya_ebpf::programs::SockAddrContext;
 use packet::refusal;
 use proxy_abi::{Counter, Endpoint, Flow, FlowKey, Frontend, FrontendKey, Ip, Pod, SocketPeer};
 
-/// 65 536 frontends: 10 000 Services with a few ports and addresses each. Not preallocated, so
-/// that a deleted element is freed after an RCU grace period; a preallocated one may be reused
-/// for another frontend while a program still reads it.
+/// 65 536 frontends: 10 000 Services with a few ports and addresses each. Not preallocated: the
+/// size is a bound, and the memory what is used.
 #[map(name = "frontends")]
 static FRONTENDS: HashMap<FrontendKey, Frontend> = HashMap::pinned(65_536, BPF_F_NO_PREALLOC);
 
@@ -40,6 +39,8 @@ static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::pinned(262_144, 0);
 static SOCKET_PEERS: LruHashMap<u64, SocketPeer> = LruHashMap::pinned(65_536, 0);
 
 /// 4 096 addresses: 2 048 pods of two families. Not preallocated, as `frontends`.
+/// An element that is recycled while it is read sends a packet of a pod that is just going to one
+/// that is just coming, which has not its address and drops it.
 #[map(name = "pods")]
 static PODS: HashMap<Ip, Pod> = HashMap::pinned(4_096, BPF_F_NO_PREALLOC);
 
@@ -72,9 +73,17 @@ pub(crate) fn scratch() -> Option<&'static mut Scratch> {
 /// The frontend at this address, port and protocol.
 #[inline(always)]
 pub(crate) fn frontend(key: &FrontendKey) -> Option<Frontend> {
-    // SAFETY: an element of this map is replaced or freed only after an RCU grace period (it is
-    // not preallocated), and a program runs inside one read-side section; the copy is whole.
-    unsafe { FRONTENDS.get(key) }.copied()
+    // An element's memory may be given to another frontend while it is copied; the copy tells,
+    // and then the map is asked again. That it happens to one packet more than once is possible
+    // and means no more than that the packet is treated as one to no frontend.
+    // SAFETY: the memory stays this map's while the program runs, and every bit pattern is a
+    // value.
+    let whole = || {
+        unsafe { FRONTENDS.get(key) }
+            .copied()
+            .filter(|found| found.belongs_to(key))
+    };
+    whole().or_else(whole)
 }
 
 /// The endpoint in a slot; `None` outside the array.
@@ -163,8 +172,8 @@ fn cookie(socket: &SockAddrContext) -> u64 {
 #[inline(always)]
 pub(crate) fn count(counter: Counter) {
     if let Some(value) = COUNTERS.get_ptr_mut(counter as u32) {
-        // SAFETY: the pointer is this CPU's own slot, and a program of this kind does not
-        // interrupt itself on one CPU.
+        // SAFETY: the pointer is this CPU's own slot. A connect program may be preempted by
+        // another between reading and writing it, which loses a count and nothing else.
         unsafe { *value += 1 };
     }
 }

@@ -1,10 +1,10 @@
 //! Writes another address and port into a packet, and makes its checksums right.
 
 use packet::{Family, ethernet, ipv4, ipv6, transport};
-use proxy_abi::{Flow, Ip, Part, Port};
+use proxy_abi::{Flow, Ip, Part, Port, protocol};
 
 use crate::parse::Packet;
-use crate::skb::{Failed, Skb};
+use crate::skb::{Checksum, Failed, Skb};
 use crate::verdict::Drop;
 
 const IP: u32 = ethernet::LEN as u32;
@@ -13,7 +13,10 @@ const IP: u32 = ethernet::LEN as u32;
 #[inline(always)]
 pub(crate) fn rewrite(skb: &Skb, packet: &Packet, flow: &Flow) -> Result<(), Drop> {
     let checksum = transport::checksum_offset(packet.key.protocol).ok_or(Drop::RewriteFailed)?;
-    let checksum = packet.transport + checksum;
+    let checksum = Checksum {
+        offset: packet.transport + checksum,
+        optional: packet.key.protocol == protocol::UDP,
+    };
     let (from, port_at) = match flow.part() {
         Part::Source => (
             (packet.key.source, packet.key.source_port),
@@ -28,10 +31,10 @@ pub(crate) fn rewrite(skb: &Skb, packet: &Packet, flow: &Flow) -> Result<(), Dro
     let address_at = IP + address_offset(packet.family, flow.part());
     // The transport checksum covers the address too, as part of the pseudo header.
     let done = match packet.family {
-        Family::V4 => write_v4(skb, checksum, address_at, from.0, to.0),
-        Family::V6 => write_v6(skb, checksum, address_at, from.0, to.0),
+        Family::V4 => write_v4(skb, &checksum, address_at, from.0, to.0),
+        Family::V6 => write_v6(skb, &checksum, address_at, from.0, to.0),
     };
-    done.and_then(|()| write_port(skb, checksum, port_at, from.1, to.1))
+    done.and_then(|()| write_port(skb, &checksum, port_at, from.1, to.1))
         .map_err(|_| Drop::RewriteFailed)
 }
 
@@ -46,7 +49,7 @@ fn address_offset(family: Family, part: Part) -> u32 {
 }
 
 #[inline(always)]
-fn write_v4(skb: &Skb, checksum: u32, at: u32, from: Ip, to: Ip) -> Result<(), Failed> {
+fn write_v4(skb: &Skb, checksum: &Checksum, at: u32, from: Ip, to: Ip) -> Result<(), Failed> {
     skb.patch_pseudo(checksum, from.low(), to.low())?;
     skb.patch_ip(IP + ipv4::CHECKSUM, from.low(), to.low())?;
     skb.store(at, &to.low().to_ne_bytes())
@@ -54,7 +57,7 @@ fn write_v4(skb: &Skb, checksum: u32, at: u32, from: Ip, to: Ip) -> Result<(), F
 
 /// Word by word: the helper takes four bytes at a time, and IPv6 has no header checksum.
 #[inline(always)]
-fn write_v6(skb: &Skb, checksum: u32, at: u32, from: Ip, to: Ip) -> Result<(), Failed> {
+fn write_v6(skb: &Skb, checksum: &Checksum, at: u32, from: Ip, to: Ip) -> Result<(), Failed> {
     let (from, octets, to) = (from.words(), to.octets(), to.words());
     skb.patch_pseudo(checksum, from[0], to[0])?;
     skb.patch_pseudo(checksum, from[1], to[1])?;
@@ -64,7 +67,7 @@ fn write_v6(skb: &Skb, checksum: u32, at: u32, from: Ip, to: Ip) -> Result<(), F
 }
 
 #[inline(always)]
-fn write_port(skb: &Skb, checksum: u32, at: u32, from: Port, to: Port) -> Result<(), Failed> {
-    skb.patch_transport(checksum, from.wire(), to.wire())?;
+fn write_port(skb: &Skb, checksum: &Checksum, at: u32, from: Port, to: Port) -> Result<(), Failed> {
+    skb.patch_port(checksum, from, to)?;
     skb.store(at, &to.wire())
 }

@@ -10,7 +10,7 @@ use aya_ebpf::helpers::{
 };
 use aya_ebpf::programs::TcContext;
 use packet::{Family, ipv4, ipv6};
-use proxy_abi::Ip;
+use proxy_abi::{Ip, Port};
 
 use crate::parse::Packet;
 
@@ -26,6 +26,14 @@ impl Plain for Ip {}
 
 /// A helper said no: the bytes are not there or cannot be written.
 pub(crate) struct Failed;
+
+/// Where a transport checksum stands.
+pub(crate) struct Checksum {
+    /// Its offset in the frame.
+    pub(crate) offset: u32,
+    /// Whether zero means that there is none (UDP, RFC 768); to TCP it is a sum as any other.
+    pub(crate) optional: bool,
+}
 
 /// Where a packet goes next.
 pub(crate) enum Side {
@@ -95,36 +103,33 @@ impl Skb {
             .map_err(|_| Failed)
     }
 
-    /// Patches a transport checksum at `offset` for four bytes of the pseudo header.
+    /// Patches a transport checksum for four bytes of the pseudo header.
     #[inline(always)]
-    pub(crate) fn patch_pseudo(&self, offset: u32, from: u32, to: u32) -> Result<(), Failed> {
-        self.patch(
-            offset,
-            from.into(),
-            to.into(),
-            4 | u64::from(BPF_F_PSEUDO_HDR),
-        )
+    pub(crate) fn patch_pseudo(&self, at: &Checksum, from: u32, to: u32) -> Result<(), Failed> {
+        self.patch(at, from.into(), to.into(), 4 | u64::from(BPF_F_PSEUDO_HDR))
     }
 
-    /// Patches a transport checksum at `offset` for two bytes of the transport header.
+    /// Patches a transport checksum for a port that changes.
     #[inline(always)]
-    pub(crate) fn patch_transport(
-        &self,
-        offset: u32,
-        from: [u8; 2],
-        to: [u8; 2],
-    ) -> Result<(), Failed> {
-        let (from, to) = (u16::from_ne_bytes(from), u16::from_ne_bytes(to));
-        self.patch(offset, from.into(), to.into(), 2)
+    pub(crate) fn patch_port(&self, at: &Checksum, from: Port, to: Port) -> Result<(), Failed> {
+        let (from, to) = (
+            u16::from_ne_bytes(from.wire()),
+            u16::from_ne_bytes(to.wire()),
+        );
+        self.patch(at, from.into(), to.into(), 2)
     }
 
     #[inline(always)]
-    fn patch(&self, offset: u32, from: u64, to: u64, flags: u64) -> Result<(), Failed> {
-        // The flag keeps a UDP checksum of zero ("none", RFC 768) zero; to a TCP checksum, which
-        // is never that, it does nothing.
-        let flags = flags | u64::from(BPF_F_MARK_MANGLED_0);
+    fn patch(&self, at: &Checksum, from: u64, to: u64, flags: u64) -> Result<(), Failed> {
+        // Leaves a zero as it is, and writes none where one would come out.
+        let optional = if at.optional {
+            u64::from(BPF_F_MARK_MANGLED_0)
+        } else {
+            0
+        };
+        let offset = at.offset as usize;
         self.0
-            .l4_csum_replace(offset as usize, from, to, flags)
+            .l4_csum_replace(offset, from, to, flags | optional)
             .map_err(|_| Failed)
     }
 

@@ -29,12 +29,12 @@ pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
         file_flags: u32,
     }
     let path = c_path(path)?;
-    let attributes = Attributes {
+    let mut attributes = Attributes {
         pathname: path.as_ptr() as u64,
         bpf_fd: 0,
         file_flags: 0,
     };
-    let fd = bpf(BPF_OBJ_GET, &attributes)?;
+    let fd = bpf(BPF_OBJ_GET, &mut attributes)?;
     // SAFETY: the command returns a new descriptor that nobody else holds.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -62,12 +62,12 @@ pub fn link(fd: &OwnedFd) -> io::Result<Observed> {
         info: u64,
     }
     let mut info = Info::default();
-    let attributes = Attributes {
+    let mut attributes = Attributes {
         bpf_fd: fd.as_raw_fd().cast_unsigned(),
         info_len: size_of::<Info>() as u32,
         info: (&raw mut info) as u64,
     };
-    bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes)?;
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
     let Info {
         kind,
         prog_id,
@@ -102,13 +102,13 @@ pub fn swap_program(link: &OwnedFd, program: &OwnedFd) -> io::Result<()> {
         flags: u32,
         old_prog_fd: u32,
     }
-    let attributes = Attributes {
+    let mut attributes = Attributes {
         link_fd: link.as_raw_fd().cast_unsigned(),
         new_prog_fd: program.as_raw_fd().cast_unsigned(),
         flags: 0,
         old_prog_fd: 0,
     };
-    bpf(BPF_LINK_UPDATE, &attributes)?;
+    bpf(BPF_LINK_UPDATE, &mut attributes)?;
     Ok(())
 }
 
@@ -121,14 +121,15 @@ pub fn c_path(path: &Path) -> io::Result<CString> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-fn bpf<A>(command: libc::c_long, attributes: &A) -> io::Result<i32> {
+fn bpf<A>(command: libc::c_long, attributes: &mut A) -> io::Result<i32> {
     // SAFETY: each caller passes the leading part of `union bpf_attr` that its command reads, with
-    // pointers to live memory; the kernel takes the size and treats the rest as zero.
+    // pointers to live memory; the kernel takes the size, treats the rest as zero, and may write
+    // results into it.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
             command,
-            std::ptr::from_ref(attributes),
+            std::ptr::from_mut(attributes),
             size_of::<A>(),
         )
     };

@@ -104,7 +104,9 @@ impl Netlink {
         let mut answers = self.handle().request(request).map_err(failed)?;
         while let Some(answer) = futures::StreamExt::next(&mut answers).await {
             if let NetlinkPayload::Error(error) = answer.payload
-                && error.code.is_some()
+                && let Some(code) = error.code
+                // The interface is gone since it was looked at.
+                && code.get() != -libc::ENODEV
             {
                 return Err(failed(rtnetlink::Error::NetlinkError(error)));
             }

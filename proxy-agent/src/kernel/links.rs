@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aya::programs::cgroup_sock_addr::CgroupSockAddr;
 use aya::programs::links::FdLink;
@@ -99,10 +99,12 @@ pub fn apply(operation: &Operation, pins: &Pins, places: &Places<'_>) -> Result<
             link.pin(pins.link(pin))
                 .map_err(|error| failed(error.to_string()))?;
         }
-        Operation::Swap { pin, program } => {
-            swap(&pins.link(pin), pins.program(program))
-                .map_err(|error| failed(error.to_string()))?;
-        }
+        Operation::Swap { pin, program } => match swap(&pins.link(pin), &pins.program(program)) {
+            // A CNI DEL removed pin or interface since they were looked at.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => {}
+            other => other.map_err(|error| failed(error.to_string()))?,
+        },
         Operation::Detach { pin } => match fs::remove_file(pins.link(pin)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(failed(error.to_string()));
@@ -113,8 +115,8 @@ pub fn apply(operation: &Operation, pins: &Pins, places: &Places<'_>) -> Result<
     Ok(())
 }
 
-fn swap(link: &Path, program: PathBuf) -> io::Result<()> {
-    bpf::swap_program(&bpf::open_pin(link)?, &bpf::open_pin(&program)?)
+fn swap(link: &Path, program: &Path) -> io::Result<()> {
+    bpf::swap_program(&bpf::open_pin(link)?, &bpf::open_pin(program)?)
 }
 
 fn attach(pins: &Pins, wanted: &Wanted, places: &Places<'_>) -> Result<FdLink, String> {

@@ -4,12 +4,13 @@
 //! the one just loaded against that of the pinned one. So an agent that starts again with the
 //! same object changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use aya::maps::MapInfo;
 use aya::programs::{Program, ProgramError, ProgramInfo};
 use aya::{Ebpf, EbpfLoader};
 use proxy_abi::ownership::{map, program};
@@ -92,7 +93,7 @@ pub enum ProgramsError {
 /// A loaded kernel half, not attached anywhere.
 pub struct Loaded {
     ebpf: Ebpf,
-    tags: BTreeMap<&'static str, u64>,
+    loaded: BTreeMap<&'static str, ProgramInfo>,
 }
 
 /// A program whose pin is missing or holds something else than what was loaded.
@@ -125,36 +126,45 @@ pub fn load(object: &Path, pins: &Pins, sizes: Sizes) -> Result<Loaded, Programs
         pins: pins.maps(),
         source: Box::new(source),
     })?;
-    let mut tags = BTreeMap::new();
+    let mut loaded = BTreeMap::new();
     for name in ALL {
         let program = ebpf
             .program_mut(name)
             .ok_or(ProgramsError::Missing { name })?;
-        let tag = load_one(program).map_err(|source| ProgramsError::Load {
+        let info = load_one(program).map_err(|source| ProgramsError::Load {
             name,
             source: Box::new(source),
         })?;
-        tags.insert(name, tag);
+        loaded.insert(name, info);
     }
-    Ok(Loaded { ebpf, tags })
+    Ok(Loaded { ebpf, loaded })
 }
 
-fn load_one(program: &mut Program) -> Result<u64, ProgramError> {
+fn load_one(program: &mut Program) -> Result<ProgramInfo, ProgramError> {
     match program {
         Program::SchedClassifier(program) => program.load()?,
         Program::CgroupSockAddr(program) => program.load()?,
         _ => return Err(ProgramError::UnexpectedProgramType),
     }
-    Ok(program.info()?.tag())
+    program.info()
 }
 
 impl Loaded {
-    /// The programs whose pins are missing or differ.
+    /// The programs whose pins are missing, differ, or use other maps than those that are pinned
+    /// (whose pins somebody removed, say): the kernel's tag of a program says nothing of its maps.
     #[must_use]
     pub fn outdated(&self, pins: &Pins) -> Vec<Outdated> {
-        let differs =
-            |name: &&str| pinned(pins, name).map(|info| info.tag()) != self.tags.get(name).copied();
-        ALL.into_iter().filter(differs).map(Outdated).collect()
+        let maps: BTreeSet<u32> = MAPS.iter().filter_map(|name| map_id(pins, name)).collect();
+        let current = |name: &str| {
+            let loaded = self.loaded.get(name)?;
+            let pinned = pinned(pins, name)?;
+            let same = pinned.tag() == loaded.tag() && uses(&pinned, &maps) == uses(loaded, &maps);
+            same.then_some(())
+        };
+        ALL.into_iter()
+            .filter(|name| current(name).is_none())
+            .map(Outdated)
+            .collect()
     }
 
     /// Pins a loaded program in the place of what is pinned under its name, in one step, so that
@@ -206,6 +216,16 @@ pub fn open(pins: &Pins, name: &'static str) -> Result<OwnedFd, ProgramsError> {
 #[must_use]
 pub fn current_id(pins: &Pins, name: &str) -> Option<u32> {
     pinned(pins, name).map(|info| info.id())
+}
+
+/// Which of `maps` a program uses. A kernel that does not tell counts as using none.
+fn uses(program: &ProgramInfo, maps: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let used = program.map_ids().ok().flatten().unwrap_or_default();
+    used.into_iter().filter(|id| maps.contains(id)).collect()
+}
+
+fn map_id(pins: &Pins, name: &str) -> Option<u32> {
+    MapInfo::from_pin(pins.map(name)).ok().map(|info| info.id())
 }
 
 fn pinned(pins: &Pins, name: &str) -> Option<ProgramInfo> {

@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use ipnet::IpNet;
 use proxy_abi::ownership::ROUTE_PROTOCOL;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope,
@@ -69,13 +69,7 @@ impl Netlink {
         let mut stream = self.0.address().get().execute();
         while let Some(message) = stream.try_next().await.map_err(failed)? {
             let prefix = message.header.prefix_len;
-            let address = message
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    AddressAttribute::Address(address) => Some(*address),
-                    _ => None,
-                });
+            let address = own_address(&message);
             if let Some(net) = address.and_then(|address| IpNet::new(address, prefix).ok()) {
                 held.push((message.header.index, net));
             }
@@ -145,7 +139,9 @@ impl Netlink {
     /// [`NetlinkError`], naming the operation.
     pub async fn apply(&self, operation: &Operation) -> Result<(), NetlinkError> {
         let done = match *operation {
-            Operation::Put(cidr, via) => {
+            // Without "replace" the kernel refuses a route to the same CIDR that is not ours.
+            Operation::Add(cidr, via) => self.0.route().add(message(cidr, via)).execute().await,
+            Operation::Replace(cidr, via) => {
                 self.0
                     .route()
                     .add(message(cidr, via))
@@ -160,6 +156,27 @@ impl Netlink {
             source,
         })
     }
+}
+
+/// The interface's own address. On a point-to-point link `Address` is the peer's (rtnetlink(7)).
+fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+    let local = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            AddressAttribute::Local(address) => Some(*address),
+            _ => None,
+        });
+    let any = || {
+        message
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                AddressAttribute::Address(address) => Some(*address),
+                _ => None,
+            })
+    };
+    local.or_else(any)
 }
 
 /// The route, if it is one of ours through a gateway.

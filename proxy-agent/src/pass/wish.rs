@@ -28,7 +28,8 @@ impl Wish {
 }
 
 /// What these Services want on this node.
-pub(super) fn lists<'a>(
+#[must_use]
+pub fn lists<'a>(
     index: &ClusterIndex,
     services: impl Iterator<Item = &'a ServiceName>,
     node: &str,

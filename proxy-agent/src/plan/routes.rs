@@ -48,8 +48,10 @@ pub enum Unreachable {
 /// One change of the routing table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Adds a route or replaces the one to the same CIDR.
-    Put(IpNet, Via),
+    /// Adds a route; fails if somebody else has one to the same CIDR.
+    Add(IpNet, Via),
+    /// Replaces our route to the same CIDR.
+    Replace(IpNet, Via),
     /// Deletes a route.
     Delete(IpNet, Via),
 }
@@ -94,7 +96,10 @@ pub fn diff(observed: &Routes, wanted: &Routes) -> Vec<Operation> {
     let put = wanted
         .iter()
         .filter(|(cidr, via)| observed.get(*cidr) != Some(*via))
-        .map(|(cidr, via)| Operation::Put(*cidr, *via));
+        .map(|(cidr, via)| match observed.contains_key(cidr) {
+            true => Operation::Replace(*cidr, *via),
+            false => Operation::Add(*cidr, *via),
+        });
     let delete = observed
         .iter()
         .filter(|(cidr, _)| !wanted.contains_key(*cidr))
@@ -105,7 +110,7 @@ pub fn diff(observed: &Routes, wanted: &Routes) -> Vec<Operation> {
 impl fmt::Display for Operation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Put(cidr, via) => {
+            Self::Add(cidr, via) | Self::Replace(cidr, via) => {
                 write!(
                     out,
                     "route {cidr} via {} on interface {}",

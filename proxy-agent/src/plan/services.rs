@@ -46,6 +46,24 @@ pub struct Held {
     pub endpoints: Vec<Endpoint>,
 }
 
+/// A list for which there was no room. The frontend keeps what it had, or stays away.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unplaced {
+    /// The frontend.
+    pub key: FrontendKey,
+    /// Why.
+    pub reason: OutOfSlots,
+}
+
+/// What a plan came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// What to write, in this order.
+    pub operations: Vec<Operation>,
+    /// What has no place; tried again with the next full plan.
+    pub unplaced: Vec<Unplaced>,
+}
+
 /// The kernel's lists as last observed and since written, and whose they are.
 #[derive(Debug)]
 pub struct Table {
@@ -53,30 +71,29 @@ pub struct Table {
     slots: Slots,
     /// The frontends that each Service wanted when last planned.
     owned: BTreeMap<ServiceName, BTreeSet<FrontendKey>>,
+    next_generation: u32,
 }
 
 impl Table {
     /// A table over what was observed in maps with `size` slots.
+    ///
+    /// `seed` is the first generation of frontends that are new: a value that an earlier frontend
+    /// at the same address is unlikely to have had (the clock, say), since a flow of that one may
+    /// still be known and would be trusted if the generations were equal.
     #[must_use]
-    pub fn new(held: BTreeMap<FrontendKey, Held>, size: u32) -> Self {
+    pub fn new(held: BTreeMap<FrontendKey, Held>, size: u32, seed: u32) -> Self {
         let used = held.values().filter_map(|held| run_of(&held.frontend));
         let slots = Slots::new(size, used);
         Self {
             held,
             slots,
             owned: BTreeMap::new(),
+            next_generation: seed,
         }
     }
 
     /// Plans every Service: what is not among `wanted` goes.
-    ///
-    /// # Errors
-    /// [`OutOfSlots`]; nothing has been planned then that was not returned before.
-    pub fn plan_all(
-        &mut self,
-        wanted: BTreeMap<ServiceName, Lists>,
-        now: Instant,
-    ) -> Result<Vec<Operation>, OutOfSlots> {
+    pub fn plan_all(&mut self, wanted: BTreeMap<ServiceName, Lists>, now: Instant) -> Planned {
         self.owned = owners(&wanted);
         let lists = merged(wanted.into_values());
         let gone = self
@@ -90,14 +107,7 @@ impl Table {
 
     /// Plans the Services that changed; the others keep what they have. The cost is that of the
     /// changed ones alone (architecture, invariant 2).
-    ///
-    /// # Errors
-    /// As [`Self::plan_all`].
-    pub fn plan_changed(
-        &mut self,
-        wanted: BTreeMap<ServiceName, Lists>,
-        now: Instant,
-    ) -> Result<Vec<Operation>, OutOfSlots> {
+    pub fn plan_changed(&mut self, wanted: BTreeMap<ServiceName, Lists>, now: Instant) -> Planned {
         let mut gone = BTreeSet::new();
         for service in wanted.keys() {
             gone.extend(self.owned.remove(service).unwrap_or_default());
@@ -108,23 +118,20 @@ impl Table {
         self.plan(lists, gone, now)
     }
 
-    fn plan(
-        &mut self,
-        lists: Lists,
-        gone: BTreeSet<FrontendKey>,
-        now: Instant,
-    ) -> Result<Vec<Operation>, OutOfSlots> {
-        let mut operations = Vec::new();
+    fn plan(&mut self, lists: Lists, gone: BTreeSet<FrontendKey>, now: Instant) -> Planned {
+        let mut planned = Planned::default();
         for key in gone {
-            operations.push(Operation::RemoveFrontend { key });
+            planned.operations.push(Operation::RemoveFrontend { key });
             if let Some(held) = self.held.remove(&key) {
                 self.retire(&held.frontend, now);
             }
         }
         for (key, endpoints) in lists {
-            self.plan_list(key, endpoints, now, &mut operations)?;
+            if let Err(reason) = self.plan_list(key, endpoints, now, &mut planned.operations) {
+                planned.unplaced.push(Unplaced { key, reason });
+            }
         }
-        Ok(operations)
+        planned
     }
 
     fn plan_list(
@@ -135,10 +142,10 @@ impl Table {
         operations: &mut Vec<Operation>,
     ) -> Result<(), OutOfSlots> {
         let before = self.held.get(&key);
-        if before.is_some_and(|held| held.endpoints == endpoints) {
+        if before.is_some_and(|held| held.endpoints == endpoints && held.frontend.belongs_to(&key))
+        {
             return Ok(());
         }
-        let generation = before.map_or(0, |held| held.frontend.generation.wrapping_add(1));
         let before = before.map(|held| held.frontend);
         let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
         let first_slot = if count == 0 {
@@ -146,17 +153,17 @@ impl Table {
         } else {
             self.slots.take(count, now)?.first
         };
+        let generation = match before {
+            Some(before) => before.generation.wrapping_add(1),
+            None => self.fresh_generation(),
+        };
         if count != 0 {
             operations.push(Operation::WriteList {
                 first_slot,
                 endpoints: endpoints.clone(),
             });
         }
-        let frontend = Frontend {
-            first_slot,
-            count,
-            generation,
-        };
+        let frontend = Frontend::new(&key, first_slot, count, generation);
         operations.push(Operation::PointFrontend { key, frontend });
         self.held.insert(
             key,
@@ -169,6 +176,12 @@ impl Table {
             self.retire(&before, now);
         }
         Ok(())
+    }
+
+    /// A generation for a new frontend, far from those that one at its address may have had.
+    fn fresh_generation(&mut self) -> u32 {
+        self.next_generation = self.next_generation.wrapping_add(0x9e37_79b9);
+        self.next_generation
     }
 
     fn retire(&mut self, frontend: &Frontend, now: Instant) {
@@ -221,6 +234,7 @@ impl fmt::Display for Operation {
                     first_slot,
                     count,
                     generation,
+                    ..
                 } = frontend;
                 write!(
                     out,
@@ -230,6 +244,12 @@ impl fmt::Display for Operation {
             }
             Self::RemoveFrontend { key } => write!(out, "remove {}", Key(key)),
         }
+    }
+}
+
+impl fmt::Display for Unplaced {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", Key(&self.key), self.reason)
     }
 }
 

@@ -24,7 +24,8 @@ pub struct Run {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the map `endpoints` has no {wanted} free slots in a row (size {size}, {resting} resting); \
-     start the agent with a larger --endpoint-slots"
+     a larger map needs a node without \
+     pins, started with a larger --endpoint-slots"
 )]
 pub struct OutOfSlots {
     /// Slots asked for.
@@ -54,8 +55,9 @@ impl Slots {
         let mut free = BTreeMap::new();
         let mut next = 0;
         for run in used {
-            if run.first > next {
-                free.insert(next, run.first - next);
+            let first = run.first.min(size);
+            if first > next {
+                free.insert(next, first - next);
             }
             next = next.max(run.first.saturating_add(run.len));
         }
@@ -174,6 +176,13 @@ mod tests {
             slots.retire(runs[index], start);
         }
         assert_eq!(slots.take(9, start + REST), Ok(run(0, 9)));
+    }
+
+    #[test]
+    fn use_beyond_the_end_frees_nothing_there() {
+        let mut slots = Slots::new(10, [run(20, 5)]);
+        assert_eq!(slots.take(10, Instant::now()), Ok(run(0, 10)));
+        assert!(slots.take(1, Instant::now()).is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::Instant;
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions};
 use cluster_model::ServiceName;
-use proxy_abi::{Counter, Endpoint, FrontendKey, Ip, Pod, Port};
+use proxy_abi::{Counter, Endpoint, Flow, FlowKey, FrontendKey, Ip, Pod, Port};
 use proxy_agent::kernel::maps::ServiceMaps;
 use proxy_agent::kernel::pins::Pins;
 use proxy_agent::kernel::programs::{self, Loaded, Sizes};
@@ -59,7 +59,7 @@ impl Kernel {
         };
         let loaded = programs::load(&object, &pins, sizes).expect("programs load");
         let maps = ServiceMaps::open(&pins).expect("maps open");
-        let table = Table::new(BTreeMap::new(), maps.slots());
+        let table = Table::new(BTreeMap::new(), maps.slots(), 0);
         Some(Self {
             pins,
             loaded,
@@ -85,11 +85,9 @@ impl Kernel {
 
     fn plan(&mut self, name: ServiceName, lists: BTreeMap<FrontendKey, Vec<Endpoint>>) {
         let wanted = BTreeMap::from([(name, lists)]);
-        let operations = self
-            .table
-            .plan_changed(wanted, Instant::now())
-            .expect("slots");
-        for operation in operations {
+        let planned = self.table.plan_changed(wanted, Instant::now());
+        assert_eq!(planned.unplaced, []);
+        for operation in planned.operations {
             self.maps.apply(&operation).expect("a map write");
         }
     }
@@ -101,6 +99,17 @@ impl Kernel {
         let map = aya::maps::Map::HashMap(data);
         let mut pods: aya::maps::HashMap<MapData, Ip, Pod> = map.try_into().expect("its shape");
         pods.insert(ip, Pod::new(LOOPBACK, packet::SENDER), 0)
+            .expect("an entry");
+    }
+
+    /// Removes the entry of the packets `from` -> `to`, as the table does when it is full.
+    pub(crate) fn evict(&mut self, from: &str, to: &str, protocol: u8) {
+        let data = MapData::from_pin(self.pins.map("flows")).expect("the map");
+        let map = aya::maps::Map::LruHashMap(data);
+        let mut flows: aya::maps::HashMap<MapData, FlowKey, Flow> =
+            map.try_into().expect("its shape");
+        flows
+            .remove(&FlowKey::new(address(from), address(to), protocol))
             .expect("an entry");
     }
 

@@ -27,11 +27,7 @@ fn wants<const N: usize>(name: &str, lists: [(FrontendKey, &[u8]); N]) -> (Servi
 fn point(key: FrontendKey, first_slot: u32, count: u32, generation: u32) -> Operation {
     Operation::PointFrontend {
         key,
-        frontend: Frontend {
-            first_slot,
-            count,
-            generation,
-        },
+        frontend: Frontend::new(&key, first_slot, count, generation),
     }
 }
 
@@ -42,13 +38,22 @@ fn write(first_slot: u32, lasts: &[u8]) -> Operation {
     }
 }
 
+/// The generation of the nth new frontend of a table with seed 0.
+fn new(number: u32) -> u32 {
+    number.wrapping_mul(0x9e37_79b9)
+}
+
+/// The operations of a plan in which everything had its place.
+fn all(planned: Planned) -> Vec<Operation> {
+    assert_eq!(planned.unplaced, []);
+    planned.operations
+}
+
 /// A table that holds Service `a` at frontend 1 with endpoints 1 and 2.
 fn table(now: Instant) -> Table {
-    let mut table = Table::new(BTreeMap::new(), 100);
-    let operations = table
-        .plan_all(BTreeMap::from([wants("a", [(key(1), &[1, 2])])]), now)
-        .unwrap();
-    assert_eq!(operations, [write(0, &[1, 2]), point(key(1), 0, 2, 0)]);
+    let mut table = Table::new(BTreeMap::new(), 100, 0);
+    let operations = all(table.plan_all(BTreeMap::from([wants("a", [(key(1), &[1, 2])])]), now));
+    assert_eq!(operations, [write(0, &[1, 2]), point(key(1), 0, 2, new(1))]);
     table
 }
 
@@ -57,28 +62,28 @@ fn the_same_wish_again_changes_nothing() {
     let now = Instant::now();
     let mut table = table(now);
     let wish = || BTreeMap::from([wants("a", [(key(1), &[1, 2])])]);
-    assert_eq!(table.plan_all(wish(), now), Ok(vec![]));
-    assert_eq!(table.plan_changed(wish(), now), Ok(vec![]));
+    assert_eq!(all(table.plan_all(wish(), now)), []);
+    assert_eq!(all(table.plan_changed(wish(), now)), []);
 }
 
 #[test]
 fn a_changed_list_goes_to_fresh_slots_before_the_switch() {
     let now = Instant::now();
     let mut table = table(now);
-    let operations = table
-        .plan_changed(BTreeMap::from([wants("a", [(key(1), &[1, 2, 3])])]), now)
-        .unwrap();
-    assert_eq!(operations, [write(2, &[1, 2, 3]), point(key(1), 2, 3, 1)]);
+    let operations =
+        all(table.plan_changed(BTreeMap::from([wants("a", [(key(1), &[1, 2, 3])])]), now));
+    assert_eq!(
+        operations,
+        [write(2, &[1, 2, 3]), point(key(1), 2, 3, new(1) + 1)]
+    );
 }
 
 #[test]
 fn an_empty_list_takes_no_slot_and_refuses() {
     let now = Instant::now();
     let mut table = table(now);
-    let operations = table
-        .plan_changed(BTreeMap::from([wants("a", [(key(1), &[])])]), now)
-        .unwrap();
-    assert_eq!(operations, [point(key(1), 0, 0, 1)]);
+    let operations = all(table.plan_changed(BTreeMap::from([wants("a", [(key(1), &[])])]), now));
+    assert_eq!(operations, [point(key(1), 0, 0, new(1) + 1)]);
 }
 
 #[test]
@@ -86,10 +91,10 @@ fn old_slots_are_used_again_only_after_their_rest() {
     let now = Instant::now();
     let mut table = table(now);
     let two = |a: &'static [u8]| BTreeMap::from([wants("a", [(key(1), a)])]);
-    table.plan_changed(two(&[3, 4]), now).unwrap();
-    let soon = table.plan_changed(two(&[5, 6]), now + REST / 2).unwrap();
+    all(table.plan_changed(two(&[3, 4]), now));
+    let soon = all(table.plan_changed(two(&[5, 6]), now + REST / 2));
     assert_eq!(soon[0], write(4, &[5, 6]));
-    let later = table.plan_changed(two(&[7, 8]), now + REST).unwrap();
+    let later = all(table.plan_changed(two(&[7, 8]), now + REST));
     assert_eq!(later[0], write(0, &[7, 8]));
 }
 
@@ -97,13 +102,11 @@ fn old_slots_are_used_again_only_after_their_rest() {
 fn a_removed_service_takes_its_frontends_along() {
     let now = Instant::now();
     let mut table = table(now);
-    let operations = table
-        .plan_changed(BTreeMap::from([wants("a", [])]), now)
-        .unwrap();
+    let operations = all(table.plan_changed(BTreeMap::from([wants("a", [])]), now));
     assert_eq!(operations, [Operation::RemoveFrontend { key: key(1) }]);
     assert_eq!(
-        table.plan_changed(BTreeMap::from([wants("a", [])]), now),
-        Ok(vec![])
+        all(table.plan_changed(BTreeMap::from([wants("a", [])]), now)),
+        []
     );
 }
 
@@ -111,15 +114,14 @@ fn a_removed_service_takes_its_frontends_along() {
 fn a_changed_port_moves_the_frontend() {
     let now = Instant::now();
     let mut table = table(now);
-    let operations = table
-        .plan_changed(BTreeMap::from([wants("a", [(key(2), &[1, 2])])]), now)
-        .unwrap();
+    let operations =
+        all(table.plan_changed(BTreeMap::from([wants("a", [(key(2), &[1, 2])])]), now));
     assert_eq!(
         operations,
         [
             Operation::RemoveFrontend { key: key(1) },
             write(2, &[1, 2]),
-            point(key(2), 2, 2, 0)
+            point(key(2), 2, 2, new(2))
         ]
     );
 }
@@ -129,43 +131,47 @@ fn an_address_that_changes_hands_in_one_batch_stays() {
     let now = Instant::now();
     let mut table = table(now);
     let batch = BTreeMap::from([wants("a", []), wants("b", [(key(1), &[9])])]);
-    let operations = table.plan_changed(batch, now).unwrap();
-    assert_eq!(operations, [write(2, &[9]), point(key(1), 2, 1, 1)]);
+    let operations = all(table.plan_changed(batch, now));
+    assert_eq!(
+        operations,
+        [write(2, &[9]), point(key(1), 2, 1, new(1) + 1)]
+    );
 }
 
 #[test]
 fn a_changed_service_leaves_the_others_alone() {
     let now = Instant::now();
     let mut table = table(now);
-    let operations = table
-        .plan_changed(BTreeMap::from([wants("b", [(key(2), &[5])])]), now)
-        .unwrap();
-    assert_eq!(operations, [write(2, &[5]), point(key(2), 2, 1, 0)]);
+    let operations = all(table.plan_changed(BTreeMap::from([wants("b", [(key(2), &[5])])]), now));
+    assert_eq!(operations, [write(2, &[5]), point(key(2), 2, 1, new(2))]);
 }
 
 #[test]
 fn after_a_restart_the_kernel_is_believed() {
     let now = Instant::now();
-    let held = |first_slot, lasts: &[u8]| Held {
-        frontend: Frontend {
-            first_slot,
-            count: lasts.len() as u32,
-            generation: 7,
-        },
-        endpoints: lasts.iter().map(|last| at(*last)).collect(),
+    let held = |key: FrontendKey, first_slot, lasts: &[u8]| {
+        let frontend = Frontend::new(&key, first_slot, lasts.len() as u32, 7);
+        let endpoints = lasts.iter().map(|last| at(*last)).collect();
+        (
+            key,
+            Held {
+                frontend,
+                endpoints,
+            },
+        )
     };
     // Frontend 1 is as wanted, 2 has changed, 3 is gone.
     let observed = BTreeMap::from([
-        (key(1), held(0, &[1, 2])),
-        (key(2), held(2, &[3])),
-        (key(3), held(3, &[4])),
+        held(key(1), 0, &[1, 2]),
+        held(key(2), 2, &[3]),
+        held(key(3), 3, &[4]),
     ]);
-    let mut table = Table::new(observed, 100);
+    let mut table = Table::new(observed, 100, 0);
     let wish = BTreeMap::from([
         wants("a", [(key(1), &[1, 2])]),
         wants("b", [(key(2), &[5])]),
     ]);
-    let operations = table.plan_all(wish, now).unwrap();
+    let operations = all(table.plan_all(wish, now));
     assert_eq!(
         operations,
         [
@@ -188,4 +194,55 @@ fn operations_read_like_sentences() {
     );
     let remove = Operation::RemoveFrontend { key: key(1) };
     assert_eq!(remove.to_string(), "remove frontend 10.96.0.1:80/tcp");
+}
+
+#[test]
+fn a_frontend_that_comes_again_has_another_generation() {
+    let now = Instant::now();
+    let mut table = table(now);
+    all(table.plan_changed(BTreeMap::from([wants("a", [])]), now));
+    let operations = all(table.plan_changed(BTreeMap::from([wants("a", [(key(1), &[9])])]), now));
+    assert_eq!(operations, [write(2, &[9]), point(key(1), 2, 1, new(2))]);
+}
+
+#[test]
+fn what_has_no_place_keeps_nothing_else_from_its_own() {
+    let now = Instant::now();
+    let mut table = Table::new(BTreeMap::new(), 4, 0);
+    let wish = BTreeMap::from([
+        wants("a", [(key(1), &[1, 2, 3])]),
+        wants("b", [(key(2), &[1, 2, 3])]),
+        wants("c", [(key(3), &[1])]),
+    ]);
+    let planned = table.plan_all(wish, now);
+    assert_eq!(
+        planned.operations,
+        [
+            write(0, &[1, 2, 3]),
+            point(key(1), 0, 3, new(1)),
+            write(3, &[1]),
+            point(key(3), 3, 1, new(2)),
+        ]
+    );
+    let text: Vec<String> = planned.unplaced.iter().map(ToString::to_string).collect();
+    assert!(
+        text[0].starts_with("frontend 10.96.0.2:80/tcp: the map `endpoints` has no 3"),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn an_entry_that_is_not_whole_is_written_again() {
+    let now = Instant::now();
+    let other = Frontend::new(&key(9), 0, 1, 7);
+    let observed = BTreeMap::from([(
+        key(1),
+        Held {
+            frontend: other,
+            endpoints: vec![at(1)],
+        },
+    )]);
+    let mut table = Table::new(observed, 100, 0);
+    let operations = all(table.plan_all(BTreeMap::from([wants("a", [(key(1), &[1])])]), now));
+    assert_eq!(operations, [write(1, &[1]), point(key(1), 1, 1, 8)]);
 }
