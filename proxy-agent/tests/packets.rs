@@ -264,6 +264,12 @@ fn a_pod_sends_from_its_own_addresses_only() {
         next(solicitation),
         "neighbour discovery"
     );
+    let report = udp("[::]:0", "[ff02::16]:0").protocol(0).frame();
+    assert_eq!(
+        kernel.run("from_pod", &report),
+        next(report),
+        "a multicast listener's report"
+    );
     let datagram = udp("[fe80::5]:1", "[ff02::2]:2").frame();
     assert_eq!(
         kernel.run("from_pod", &datagram).verdict,

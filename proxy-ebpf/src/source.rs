@@ -9,6 +9,9 @@ use crate::parse::Packet;
 use crate::skb::Skb;
 use crate::verdict::Drop;
 
+/// Next header of hop-by-hop options (RFC 8200 section 4.3).
+const HOP_BY_HOP: u8 = 0;
+
 /// Checks a packet that a pod sent.
 ///
 /// Neighbour discovery from an address that is no pod's (`::`, `fe80::/10`) is for the node's
@@ -25,13 +28,14 @@ pub(crate) fn check(skb: &Skb, packet: &Packet) -> Result<(), Drop> {
     }
 }
 
-/// ICMPv6 between an interface and its link.
+/// ICMPv6 between an interface and its link; multicast listener reports have a hop-by-hop header
+/// before it (RFC 3810 section 5).
 #[inline(always)]
 fn is_link_talk(packet: &Packet) -> bool {
     let (high, low) = packet.key.source.halves();
     let link_local = high >> 54 == 0xfe80 >> 6;
     packet.family == Family::V6
-        && packet.key.protocol == protocol::ICMP6
+        && matches!(packet.key.protocol, protocol::ICMP6 | HOP_BY_HOP)
         && (link_local || (high, low) == (0, 0))
 }
 
