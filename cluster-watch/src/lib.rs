@@ -10,6 +10,7 @@ mod connect;
 mod wire;
 mod trim;
 mod contact;
+mod retry;
 mod watch;
 mod feed;
 

@@ -1,25 +1,24 @@
 //! One kind followed: list, watch, list again when the server has forgotten where we were.
 
+use std::error::Error as _;
 use std::fmt::Debug;
 use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use cluster_model::{ClusterIndex, EndpointSlice, Node, Service, ServiceName, SliceName};
 use futures::StreamExt;
+use kube::runtime::watcher as events_of;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as events_of};
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use crate::contact::observed;
+use crate::contact::{Contact, observed};
 use crate::feed::Shared;
+use crate::retry::{Failure, Retry};
 use crate::trim::{self, LeftOut};
 use crate::wire::{NodeObject, ServiceObject, SliceObject};
-
-/// Wait before a new list when a watch was refused for being too old.
-const RELIST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A kind that feeds the index: how it is trimmed, and where it goes.
 pub(crate) trait Watched:
@@ -40,7 +39,8 @@ pub(crate) async fn follow<K: Watched>(
     shared: Arc<Shared>,
 ) {
     let kind = K::plural(&());
-    let api = Api::<K>::all(observed(&client, shared.contact(&kind)));
+    let contact = shared.contact(&kind);
+    let api = Api::<K>::all(observed(&client, contact.clone()));
     let config = watcher::Config {
         label_selector: selector.map(str::to_owned),
         ..watcher::Config::default()
@@ -50,27 +50,64 @@ pub(crate) async fn follow<K: Watched>(
         listed: Vec::new(),
         synced: false,
     };
+    let mut retry = Retry::new();
+    let mut failed_at = None;
     loop {
-        let mut events = pin!(events_of(api.clone(), config.clone()).default_backoff());
+        // Begins with a list.
+        let mut events = pin!(events_of(api.clone(), config.clone()));
         while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => intake.take(event),
-                Err(error) => {
-                    tracing::warn!(%kind, %error, "watch interrupted");
-                    if is_gone(&error) {
-                        break;
-                    }
+            let error = match event {
+                Ok(event) => {
+                    intake.take(event);
+                    continue;
                 }
+                Err(error) => error,
+            };
+            let failure = judge(&error, &contact, failed_at);
+            failed_at = Some(Instant::now());
+            let pause = retry.pause(failure, fastrand::f64());
+            tracing::warn!(%kind, error = said(&error), retry_in = ?pause, "watch interrupted");
+            tokio::time::sleep(pause).await;
+            if failure == Failure::Gone {
+                break;
             }
         }
-        tokio::time::sleep(RELIST_PAUSE).await;
     }
 }
 
-/// Whether the server refused to start a watch where we left off. kube lists again when such an
-/// error comes *in* a watch, but would try to start this one for ever.
-fn is_gone(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
+/// What an error means for the next try.
+///
+/// "Gone" comes as the answer to a watch or to a page of a list, or as an event in a watch that
+/// had started, which is how a server that was started anew says it. kube lists again by itself
+/// only in the last case.
+fn judge(error: &watcher::Error, contact: &Contact, failed_at: Option<Instant>) -> Failure {
+    let gone = match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code == 410,
+        _ => false,
+    };
+    if gone {
+        return Failure::Gone;
+    }
+    let since = |at: Instant| contact.age().is_some_and(|age| age < at.elapsed());
+    Failure::Other {
+        heard_since: failed_at.is_none_or(since),
+    }
+}
+
+/// The error with its causes: kube's own words stop at "client error (Connect)".
+fn said(error: &watcher::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Where the events of one kind arrive.

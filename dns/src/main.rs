@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
     };
     // hickory logs two lines a question at `info`; kube logs what the feed logs already.
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,hickory_server=warn,kube_client=off"));
+        .unwrap_or_else(|_| EnvFilter::new("info,hickory_server=warn,kube_client=off,kube_runtime=off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
     match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{error}");
             ExitCode::FAILURE
         }
     }

@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
 /// To stderr, as RUST_LOG says. Without it info, but nothing of kube's client, which reports each
 /// failed request as an error of its own; the watches say what matters of it.
 fn start_log() {
-    let default = || EnvFilter::new("info,kube_client=off");
+    let default = || EnvFilter::new("info,kube_client=off,kube_runtime=off");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
