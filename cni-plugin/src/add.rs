@@ -20,8 +20,8 @@ use crate::netlink::Netlink;
 use crate::plan::Plan;
 use crate::pods::Pods;
 use crate::program::{Attach, Program};
-use crate::reply::{AddResult, Reply};
-use crate::request::Add;
+use crate::reply::{self, Reply};
+use crate::request::{Add, Shape};
 use crate::sysctl;
 use crate::undo::{Done, Undo};
 
@@ -35,19 +35,19 @@ const PAUSE: Duration = Duration::from_micros(100);
 /// # Errors
 /// The first thing that failed; all that was done is undone by then.
 pub(crate) fn add(request: &Add) -> Result<Reply, Error> {
-    let mut node = Node::open(request)?;
-    refuse_taken_name(request, &mut node.in_pod)?;
+    let mut node = Node::open(&request.shape)?;
+    refuse_taken_name(&request.shape, &mut node.in_pod)?;
 
-    let mut undo = Undo::of(&request.attachment);
-    let folder = &request.places.leases;
+    let attachment = &request.shape.attachment;
+    let mut undo = Undo::of(attachment);
+    let folder = &request.shape.places.leases;
     let boot = Boot::current();
-    let addresses =
-        Leases::of(folder).acquire(&request.pools, &request.attachment, boot.as_ref())?;
+    let addresses = Leases::of(folder).acquire(&request.pools, attachment, boot.as_ref())?;
     undo.note(Done::Leases(folder.clone(), addresses.clone()));
-    let plan = Plan::new(request, &addresses, sysctl::has_ipv6());
+    let plan = Plan::new(&request.shape, &addresses, sysctl::has_ipv6());
     node.apply(&plan, &mut undo)?;
     undo.clear();
-    Ok(Reply::Attached(Box::new(AddResult::new(request, &plan))))
+    Ok(Reply::Attached(reply::result(request, &plan)))
 }
 
 /// What an ADD works with, opened before it changes anything.
@@ -60,11 +60,11 @@ struct Node {
 }
 
 impl Node {
-    fn open(request: &Add) -> Result<Self, Error> {
-        let namespace = PodNamespace::open(&request.netns)?;
+    fn open(shape: &Shape) -> Result<Self, Error> {
+        let namespace = PodNamespace::open(&shape.netns)?;
         Ok(Self {
-            program: Program::open(&request.places.program_pin(FROM_POD))?,
-            pods: Pods::open(&request.places.map_pin(PODS))?,
+            program: Program::open(&shape.places.program_pin(FROM_POD))?,
+            pods: Pods::open(&shape.places.map_pin(PODS))?,
             in_pod: namespace.netlink()?,
             on_node: Netlink::open()?,
             namespace,
@@ -149,13 +149,13 @@ impl Node {
 }
 
 /// The specification has ADD refuse an interface that is there already.
-fn refuse_taken_name(request: &Add, in_pod: &mut Netlink) -> Result<(), Error> {
-    let name = request.attachment.interface.as_str();
+fn refuse_taken_name(shape: &Shape, in_pod: &mut Netlink) -> Result<(), Error> {
+    let name = shape.attachment.interface.as_str();
     match in_pod.index(message::find_link(name))? {
         None => Ok(()),
         Some(_index) => Err(Error::InterfaceExists {
             interface: name.to_owned(),
-            netns: request.netns.clone(),
+            netns: shape.netns.clone(),
         }),
     }
 }

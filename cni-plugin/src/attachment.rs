@@ -18,6 +18,10 @@ impl ContainerId {
     pub(crate) const EXPECTED: &str =
         "a letter or digit, followed by letters, digits, '_', '.' or '-'";
 
+    /// The same, said of the text.
+    pub(crate) const MUST: &str =
+        "is no container ID: a letter or digit, followed by letters, digits, '_', '.' or '-'";
+
     /// `None` when the text is not a container ID.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         is_plain_name(text).then(|| Self(text.to_owned()))
@@ -42,6 +46,10 @@ impl InterfaceName {
     pub(crate) const EXPECTED: &str =
         "an interface name: 1 to 15 bytes, no '/', ':', '%' or white space, not '.' or '..'";
 
+    /// The same, said of the text.
+    pub(crate) const MUST: &str =
+        "is no interface name: 1 to 15 bytes, no '/', ':', '%' or white space, not '.' or '..'";
+
     /// `None` when Linux would not take the text as a name. `%` is refused although the
     /// specification is silent on it: the kernel reads it as a pattern and picks another name.
     pub(crate) fn parse(text: &str) -> Option<Self> {
@@ -61,6 +69,25 @@ impl InterfaceName {
 /// A MAC address, in the order it stands on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mac(pub(crate) [u8; 6]);
+
+impl Mac {
+    /// Six pairs of hexadecimal digits with ':' or '-' between them.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 6];
+        let mut pairs = text.split([':', '-']);
+        for byte in &mut bytes {
+            let is_hex = |pair: &&str| pair.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let pair = pairs.next().filter(|pair| pair.len() == 2).filter(is_hex)?;
+            *byte = u8::from_str_radix(pair, 16).ok()?;
+        }
+        pairs.next().is_none().then_some(Self(bytes))
+    }
+
+    /// Whether it can be an interface's, and is not zero or for a group.
+    pub(crate) fn is_an_interfaces(self) -> bool {
+        self.0 != [0; 6] && self.0[0] & 1 == 0
+    }
+}
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,6 +135,15 @@ impl Attachment {
     /// The MAC address of the interface in the pod.
     pub(crate) fn pod_mac(&self) -> Mac {
         self.mac(b"pod")
+    }
+
+    /// Whose a lease is by its content; `None` for one that is not in today's form.
+    pub(crate) fn of_lease(content: &str) -> Option<Self> {
+        let (container, interface) = content.split_once("\r\n")?;
+        Some(Self {
+            container: ContainerId::parse(container)?,
+            interface: InterfaceName::parse(interface)?,
+        })
     }
 
     /// A lease file's content, as the `host-local` plugin writes and recognises it.
@@ -178,6 +214,11 @@ pub(crate) mod tests {
         assert_eq!(attachment.host_interface(), "fn82dda66fa937");
         assert_eq!(attachment.host_interface().len(), 14, "below IFNAMSIZ");
         assert_eq!(attachment.lease(), "cnitest-7\r\neth0");
+        assert_eq!(
+            Attachment::of_lease(&attachment.lease()),
+            Some(attachment.clone())
+        );
+        assert_eq!(Attachment::of_lease(attachment.old_lease()), None);
         assert_ne!(
             attachment.host_interface(),
             mk_attachment("cnitest-7", "eth1").host_interface()
@@ -202,6 +243,24 @@ pub(crate) mod tests {
             assert_eq!(mac.0[0] & 0b11, 0b10, "{mac}");
         }
         assert_eq!(Mac([2, 0, 0xab, 0, 0, 1]).to_string(), "02:00:ab:00:00:01");
+    }
+
+    #[test]
+    fn mac_addresses_as_text() {
+        let mac = Mac([2, 0, 0xab, 0, 0, 1]);
+        for text in ["02:00:ab:00:00:01", "02-00-AB-00-00-01"] {
+            assert_eq!(Mac::parse(text), Some(mac));
+        }
+        assert_eq!(Mac::parse(&mac.to_string()), Some(mac));
+        for none in [
+            "",
+            "02:00:ab:00:00",
+            "02:00:ab:00:00:01:02",
+            "2:0:ab:0:0:1",
+            "02:00:ab:00:00:+1",
+        ] {
+            assert_eq!(Mac::parse(none), None, "{none:?}");
+        }
     }
 
     #[test]

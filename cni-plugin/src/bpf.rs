@@ -1,25 +1,31 @@
 //! The one door to bpf(2): pinned objects, links, maps. Each function is one command of the
 //! system call, with the few fields it needs, and safe to call.
 //!
+//! `bpf::map` and `bpf::info` go through it too.
+//!
 //! A BPF library would probe the kernel for two dozen features at every start of this binary,
 //! which takes longer than all the rest of an ADD.
 
+mod info;
+mod map;
+
 use std::ffi::CString;
 use std::io;
-use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nix::errno::Errno;
-use proxy_abi::{Ip, Pod};
+pub(crate) use info::{LinkInfo, ProgramInfo};
+pub(crate) use map::Map;
 
 /// Commands (linux/bpf.h, `enum bpf_cmd`).
 mod command {
+    pub(super) const MAP_LOOKUP_ELEM: libc::c_int = 1;
     pub(super) const MAP_UPDATE_ELEM: libc::c_int = 2;
     pub(super) const MAP_DELETE_ELEM: libc::c_int = 3;
     pub(super) const OBJ_PIN: libc::c_int = 6;
     pub(super) const OBJ_GET: libc::c_int = 7;
+    pub(super) const PROG_GET_FD_BY_ID: libc::c_int = 13;
     pub(super) const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
     pub(super) const MAP_LOOKUP_BATCH: libc::c_int = 24;
     pub(super) const LINK_CREATE: libc::c_int = 28;
@@ -43,47 +49,6 @@ struct LinkCreate {
     target: u32,
     attach_type: u32,
     flags: u32,
-}
-
-/// The member for operations on one element of a map.
-#[repr(C)]
-struct Element {
-    map: u32,
-    zero: u32,
-    key: u64,
-    value: u64,
-    flags: u64,
-}
-
-/// The member for operations on many elements.
-#[repr(C)]
-struct Batch {
-    from: u64,
-    next: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map: u32,
-    element_flags: u64,
-    flags: u64,
-}
-
-/// The member for OBJ_GET_INFO_BY_FD.
-#[repr(C)]
-struct InfoRequest {
-    object: u32,
-    length: u32,
-    info: u64,
-}
-
-/// The head of `struct bpf_map_info`.
-#[repr(C)]
-#[derive(Default)]
-struct MapInfo {
-    kind: u32,
-    id: u32,
-    key_size: u32,
-    value_size: u32,
 }
 
 /// Opens what is pinned at a path, of whatever kind it is.
@@ -134,140 +99,13 @@ pub(crate) fn attach_tcx_ingress(program: BorrowedFd<'_>, ifindex: u32) -> io::R
     Ok(owned(fd))
 }
 
-/// Bytes that the kernel may read and write as a key or value of a map.
+/// Bytes that the kernel may read and write as such a type.
 ///
 /// # Safety
 /// The type is `repr(C)`, without padding, and every bit pattern is a value of it.
 pub(crate) unsafe trait Plain: Copy {
     /// Something to overwrite.
     const BLANK: Self;
-}
-
-// SAFETY: `proxy_abi::plain_bytes` vouches for it.
-unsafe impl Plain for Ip {
-    const BLANK: Self = Self::v6([0; 16]);
-}
-
-// SAFETY: `proxy_abi::plain_bytes` vouches for it.
-unsafe impl Plain for Pod {
-    const BLANK: Self = Self::new(0, [0; 6]);
-}
-
-/// A hash map with keys and values of known types.
-#[derive(Debug)]
-pub(crate) struct Map<K, V> {
-    fd: OwnedFd,
-    types: PhantomData<(K, V)>,
-}
-
-impl<K: Plain, V: Plain> Map<K, V> {
-    /// How many elements are read at once.
-    const BATCH: usize = 256;
-
-    /// Takes an open map.
-    ///
-    /// # Errors
-    /// When it is no map, or one with keys or values of another size.
-    pub(crate) fn of(fd: OwnedFd) -> io::Result<Self> {
-        let info: MapInfo = info(fd.as_fd())?;
-        let sizes = (info.key_size as usize, info.value_size as usize);
-        if sizes == (size_of::<K>(), size_of::<V>()) {
-            let types = PhantomData;
-            return Ok(Self { fd, types });
-        }
-        Err(io::Error::other(
-            "it is no map of keys and values as this version has them",
-        ))
-    }
-
-    /// Sets the value of a key.
-    ///
-    /// # Errors
-    /// As the kernel gives them: E2BIG when the map is full.
-    pub(crate) fn set(&self, key: &K, value: &V) -> io::Result<()> {
-        let mut element = self.element(key, std::ptr::from_ref(value) as u64);
-        // SAFETY: `key` and `value` are of the map's sizes, see `of`.
-        unsafe { bpf(command::MAP_UPDATE_ELEM, &mut element) }.map(drop)
-    }
-
-    /// Removes a key, if it is there.
-    ///
-    /// # Errors
-    /// As the kernel gives them.
-    pub(crate) fn remove(&self, key: &K) -> io::Result<()> {
-        // SAFETY: `key` is of the map's size, see `of`; the command follows no other address.
-        match unsafe { bpf(command::MAP_DELETE_ELEM, &mut self.element(key, 0)) } {
-            Ok(_) => Ok(()),
-            Err(error) => absent(error),
-        }
-    }
-
-    /// All elements.
-    ///
-    /// # Errors
-    /// As the kernel gives them.
-    pub(crate) fn elements(&self) -> io::Result<Vec<(K, V)>> {
-        let mut keys = vec![K::BLANK; Self::BATCH];
-        let mut values = vec![V::BLANK; Self::BATCH];
-        // Where the next batch begins: the kernel writes no more than a key's length there.
-        let (mut from, mut next) = (K::BLANK, K::BLANK);
-        let mut elements = Vec::new();
-        loop {
-            let mut batch = Batch {
-                from: match elements.len() {
-                    0 => 0,
-                    _ => std::ptr::from_ref(&from) as u64,
-                },
-                next: std::ptr::from_mut(&mut next) as u64,
-                keys: keys.as_mut_ptr() as u64,
-                values: values.as_mut_ptr() as u64,
-                count: Self::BATCH as u32,
-                map: number(self.fd.as_fd()),
-                element_flags: 0,
-                flags: 0,
-            };
-            // SAFETY: there is room for `count` plain keys and values of the map's sizes.
-            let read = unsafe { bpf(command::MAP_LOOKUP_BATCH, &mut batch) };
-            let found = keys.iter().copied().zip(values.iter().copied());
-            elements.extend(found.take(batch.count as usize));
-            from = next;
-            if let Err(error) = read {
-                return absent(error).map(|()| elements);
-            }
-        }
-    }
-
-    fn element(&self, key: &K, value: u64) -> Element {
-        Element {
-            map: number(self.fd.as_fd()),
-            zero: 0,
-            key: std::ptr::from_ref(key) as u64,
-            value,
-            flags: 0,
-        }
-    }
-}
-
-/// ENOENT is how the kernel says that there is no such key, or no further one.
-fn absent(error: io::Error) -> io::Result<()> {
-    match error.raw_os_error() {
-        Some(errno) if errno == Errno::ENOENT as i32 => Ok(()),
-        _ => Err(error),
-    }
-}
-
-/// What the kernel says of an object, as far as `I` goes; zeroes where it says less.
-fn info<I: Default>(object: BorrowedFd<'_>) -> io::Result<I> {
-    let mut info = I::default();
-    let mut request = InfoRequest {
-        object: number(object),
-        length: u32::try_from(size_of::<I>()).map_err(io::Error::other)?,
-        info: std::ptr::from_mut(&mut info) as u64,
-    };
-    // SAFETY: the kernel writes no more than `length` bytes to `info`, of which only the head of
-    // a structure of integers is declared.
-    unsafe { bpf(command::OBJ_GET_INFO_BY_FD, &mut request) }?;
-    Ok(info)
 }
 
 fn number(fd: BorrowedFd<'_>) -> u32 {

@@ -2,6 +2,7 @@
 //! ADD needs all of it to be right; DEL only what says where things were put.
 
 mod ipam;
+mod valid;
 
 use std::path::PathBuf;
 
@@ -15,8 +16,12 @@ use crate::plan::SMALLEST_IPV6_MTU;
 use crate::program::Attach;
 use crate::range::RangeSet;
 
+use crate::arguments::Arguments;
 use crate::version::CniVersion;
+use crate::wishes::Wishes;
 use ipam::Ipam;
+
+pub(crate) use valid::valid_attachments;
 
 /// Where `host-local` keeps its leases unless told otherwise.
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
@@ -66,12 +71,14 @@ impl Places {
         self.bpffs.join(PIN_ROOT).join(PIN_MAPS).join(map)
     }
 
+    /// Folder of the pinned links.
+    pub(crate) fn links(&self) -> PathBuf {
+        self.bpffs.join(PIN_ROOT).join(PIN_LINKS)
+    }
+
     /// Pin of the link between a program and one interface.
     pub(crate) fn link_pin(&self, program: &str, interface: &str) -> PathBuf {
-        self.bpffs
-            .join(PIN_ROOT)
-            .join(PIN_LINKS)
-            .join(format!("{program}-{interface}"))
+        self.links().join(format!("{program}-{interface}"))
     }
 }
 
@@ -170,6 +177,27 @@ impl Config {
             .unwrap_or_else(|| Value::Object(serde_json::Map::new()))
     }
 
+    /// Addresses and a MAC address that the runtime asks for.
+    ///
+    /// # Errors
+    /// See [`Wishes::gather`].
+    pub(crate) fn wishes(&self, arguments: &Arguments) -> Result<Wishes, Error> {
+        Wishes::gather(&self.runtime_config, &self.args, arguments)
+    }
+
+    /// The result of the plugins before this one, or for CHECK that of all; `None` where there is
+    /// none.
+    ///
+    /// # Errors
+    /// When it is no object.
+    pub(crate) fn previous(&self) -> Result<Option<&Value>, Error> {
+        let given = self.prev_result.as_ref().filter(|value| !value.is_null());
+        match given {
+            Some(other) if !other.is_object() => Err(invalid("prevResult", other, "is no result")),
+            result => Ok(result),
+        }
+    }
+
     /// Refuses what this plugin knows of and cannot do, rather than attach a pod in another way
     /// than was asked for.
     ///
@@ -183,27 +211,19 @@ impl Config {
                 "the agent decides about masquerading, for the whole node",
             ));
         }
-        if let Some(previous) = self.prev_result.as_ref().filter(|value| !value.is_null()) {
-            return Err(unsupported(
-                "prevResult",
-                previous,
-                "flatnet-cni makes the interface, so it must be the first plugin in the list",
-            ));
-        }
-        let fixed = "a fixed address cannot be asked for";
         let asked_for = [
+            // The place for host ports. Until they are served here the capability is not declared
+            // in the list, so that a runtime passes them to `portmap` behind this plugin.
             (
                 "runtimeConfig.portMappings",
                 &self.runtime_config["portMappings"],
-                "host ports are not served",
+                "host ports are portmap's, later in the list",
             ),
-            ("runtimeConfig.ips", &self.runtime_config["ips"], fixed),
             (
                 "runtimeConfig.ipRanges",
                 &self.runtime_config["ipRanges"],
                 "ranges come from the ipam section",
             ),
-            ("args.cni.ips", &self.args["cni"]["ips"], fixed),
         ];
         for (key, value, why) in asked_for {
             if value.as_array().is_some_and(|list| !list.is_empty()) {

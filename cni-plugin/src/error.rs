@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use crate::compare::Difference;
 use crate::range::RangeError;
 use crate::version::CniVersion;
 
@@ -16,6 +17,16 @@ pub(crate) enum Error {
     /// A version of the specification not spoken here.
     #[error("cniVersion {0} is not spoken here; spoken are {known}", known = CniVersion::ALL.map(CniVersion::as_str).join(", "))]
     Version(String),
+    /// A verb that the version spoken does not have.
+    #[error("cniVersion {} has no {verb}, which came with {}", asked.as_str(), since.as_str())]
+    Verb {
+        /// The verb.
+        verb: &'static str,
+        /// The version asked for.
+        asked: CniVersion,
+        /// The first that has it.
+        since: CniVersion,
+    },
     /// A configuration key known and not supported.
     #[error("{key}: {value} is not supported: {why}")]
     Unsupported {
@@ -42,6 +53,9 @@ pub(crate) enum Error {
     /// The configuration is not JSON, or a value has the wrong type.
     #[error("cannot decode the network configuration")]
     Decode(#[source] serde_json::Error),
+    /// The result that came with the configuration is none.
+    #[error("cannot decode prevResult")]
+    PrevResult(#[source] serde_json::Error),
     /// A configuration key with an unfit value.
     #[error("{key}: {value:?} {why}")]
     Config {
@@ -137,8 +151,30 @@ pub(crate) enum Error {
         /// Why.
         source: io::Error,
     },
-    /// DEL went on after the first failure and found more.
-    #[error("{} things could not be removed: {}", .0.len(), joined(.0))]
+    /// CHECK found the node to be another than ADD left it.
+    #[error("{} {}: {}", .0.len(), if .0.len() == 1 { "difference" } else { "differences" }, texts(.0))]
+    Differs(Vec<Difference>),
+    /// STATUS: an ADD would fail.
+    #[error("{0}")]
+    Unavailable(Box<Self>),
+    /// STATUS: an ADD would fail, and what it would fail for concerns the pods there are as well.
+    #[error("{0}")]
+    Limited(Box<Self>),
+    /// A node that is not set up for what is configured.
+    #[error("{setting} is not {wanted}: {why}")]
+    Node {
+        /// Name of the setting.
+        setting: &'static str,
+        /// What it should be.
+        wanted: &'static str,
+        /// What it is needed for.
+        why: &'static str,
+    },
+    /// The map of pods has no room.
+    #[error("the map {} is full", .0.display())]
+    Full(PathBuf),
+    /// DEL or GC went on after the first failure and found more.
+    #[error("{} things could not be removed: {}", .0.len(), texts(.0))]
     Several(Vec<Self>),
     /// A bug.
     #[error("flatnet-cni panicked: {0}")]
@@ -182,6 +218,15 @@ impl Error {
         .any(|absence| self.errno() == Some(*absence as i32))
     }
 
+    /// For STATUS: the code says that an ADD would fail, the words say of what.
+    pub(crate) fn unavailable(self, limited: bool) -> Self {
+        if limited {
+            Self::Limited(self.into())
+        } else {
+            Self::Unavailable(self.into())
+        }
+    }
+
     /// All that failed as one error; `Ok` when nothing did.
     pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {
@@ -193,6 +238,9 @@ impl Error {
 
     /// The chain of causes below the message, for the reader who wants to know more.
     pub(crate) fn causes(&self) -> String {
+        if let Self::Unavailable(cause) | Self::Limited(cause) = self {
+            return cause.causes();
+        }
         if let Self::Several(errors) = self {
             let each: Vec<_> = errors
                 .iter()
@@ -208,7 +256,7 @@ impl Error {
     }
 }
 
-fn joined(errors: &[Error]) -> String {
-    let texts: Vec<_> = errors.iter().map(Error::to_string).collect();
+fn texts(things: &[impl ToString]) -> String {
+    let texts: Vec<_> = things.iter().map(ToString::to_string).collect();
     texts.join("; ")
 }

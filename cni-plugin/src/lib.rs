@@ -3,27 +3,36 @@
 //! A request walks through the modules group by group.
 
 // What is asked: `input` -> `request`, judged against all the others. Touches nothing.
+mod arguments;
 mod attachment;
 mod config;
 mod input;
+mod previous;
 mod range;
 mod request;
 mod version;
+mod wishes;
 
-// What to do: one address taken from the files, and from it a plan, which is a plain value.
+// What to do: addresses taken from the files, and from them a plan, which is a plain value.
 mod lease;
 mod plan;
 
-// Doing it: `add` and `del` decide the order, each of the others owns one thing of the kernel's.
+// Doing it: each of the verbs decides the order, each of the others owns one thing of the kernel's.
 mod add;
 mod bpf;
+mod check;
+mod compare;
 mod del;
+mod gc;
 mod message;
 mod namespace;
 mod netlink;
+mod observe;
+mod owned;
 mod pin;
 mod pods;
 mod program;
+mod status;
 mod sysctl;
 mod undo;
 
@@ -62,5 +71,8 @@ fn answer(input: &Input) -> Result<Reply, Error> {
         Request::Version(spoken) => Ok(Reply::Versions(spoken)),
         Request::Add(request) => add::add(&request),
         Request::Del(request) => del::del(&request),
+        Request::Check(request) => check::check(&request),
+        Request::Gc(request) => gc::gc(&request),
+        Request::Status(request) => status::status(&request),
     }
 }

@@ -2,6 +2,7 @@
 
 mod entries;
 mod filter;
+mod query;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
@@ -10,13 +11,16 @@ use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED, NLM_F_CREATE, NLM_
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth,
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 
 use crate::netlink::Step;
 use crate::plan::{End, Plan};
 
-pub(crate) use entries::find_route;
+pub(crate) use filter::is_ours;
+pub(crate) use query::{
+    find_link, find_route, list_addresses, list_filters, list_links, list_neighbours, list_routes,
+};
 
 /// `IFLA_INET_CONF` (linux/if_link.h): IPv4 settings of an interface, nested.
 const IFLA_INET_CONF: u16 = 1;
@@ -55,20 +59,6 @@ fn end_attributes(end: &End, mtu: Option<u32>) -> Vec<LinkAttribute> {
     ];
     attributes.extend(mtu.map(LinkAttribute::Mtu));
     attributes
-}
-
-/// Asks for an interface by name; the answer is its index.
-pub(crate) fn find_link(name: &str) -> Step {
-    let mut link = LinkMessage::default();
-    link.attributes = vec![
-        LinkAttribute::IfName(name.to_owned()),
-        LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]),
-    ];
-    Step {
-        doing: format!("find the interface {name}"),
-        flags: 0,
-        message: RouteNetlinkMessage::GetLink(link),
-    }
 }
 
 /// Removes an interface by name; the other end of a veth pair goes with it, and so do the routes,

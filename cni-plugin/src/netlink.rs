@@ -6,7 +6,7 @@ mod answers;
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkHeader;
@@ -18,6 +18,9 @@ pub(crate) use answers::Object;
 
 /// An answer fits: the kernel never packs more than 32 KiB into one datagram (NLMSG_GOODSIZE).
 const RECEIVE_BUFFER: usize = 32 * 1024;
+/// How often a list is asked for again that changed while the kernel told it.
+const ATTEMPTS: u32 = 20;
+
 /// One request and how to speak of it when it fails.
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -90,6 +93,30 @@ impl Netlink {
             Err(error) if error.is_absence() => Ok(None),
             found => found.map(|objects| objects.into_iter().next()),
         }
+    }
+
+    /// All objects of the kind that `list` makes a request for. It is made anew when the list
+    /// changed while it was told.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or the list does not come to rest.
+    pub(crate) fn list(&mut self, list: impl Fn() -> Step) -> Result<Vec<Object>, Error> {
+        // Has the kernel understand filters in the request, or refuse it.
+        let strict = self.socket.set_netlink_get_strict_chk(true);
+        strict.map_err(|source| failure(list().doing, source))?;
+        for _ in 0..ATTEMPTS {
+            let mut step = list();
+            step.flags |= NLM_F_DUMP;
+            let answers = self.exchange(vec![step])?;
+            if let Some(error) = answers.failed {
+                return Err(error);
+            }
+            if !answers.interrupted {
+                return Ok(answers.objects);
+            }
+        }
+        let restless = io::Error::other("it changed each time while the kernel told it");
+        Err(failure(list().doing, restless))
     }
 
     fn exchange(&mut self, steps: Vec<Step>) -> Result<Answers, Error> {

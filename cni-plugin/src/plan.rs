@@ -14,6 +14,7 @@
 //! Nobody ever asks by ARP or neighbour discovery who has what, so there is nothing to wait for
 //! and nothing to spoof.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -22,7 +23,7 @@ use proxy_abi::ownership::{POD_NEXT_HOP_V4, POD_NEXT_HOP_V6, map, program};
 
 use crate::attachment::Mac;
 use crate::program::Attach;
-use crate::request::Add;
+use crate::request::Shape;
 
 /// The smallest MTU of an interface that IPv6 runs on (RFC 8200, section 5).
 pub(crate) const SMALLEST_IPV6_MTU: u32 = 1280;
@@ -92,20 +93,29 @@ pub(crate) struct Route {
     pub(crate) via: Option<IpAddr>,
 }
 
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.via {
+            Some(hop) => write!(f, "{} via {hop}", self.to),
+            None => write!(f, "{} on-link", self.to),
+        }
+    }
+}
+
 impl Plan {
-    /// The attachment that `request` asks for, with one leased address from each range set, on a
-    /// node whose kernel has IPv6 or has not.
-    pub(crate) fn new(request: &Add, addresses: &[IpAddr], ipv6: bool) -> Self {
-        let attachment = &request.attachment;
+    /// The attachment of that shape with these addresses, on a node whose kernel has IPv6 or has
+    /// not.
+    pub(crate) fn new(shape: &Shape, addresses: &[IpAddr], ipv6: bool) -> Self {
+        let attachment = &shape.attachment;
         let name = attachment.host_interface();
-        let (host_mac, pod_mac) = (attachment.host_mac(), attachment.pod_mac());
+        let (host_mac, pod_mac) = (attachment.host_mac(), shape.mac);
         // The kernel has no IPv6 on an interface whose MTU is too small for it.
-        let no_link_local = ipv6 && request.mtu.is_none_or(|mtu| mtu >= SMALLEST_IPV6_MTU);
+        let no_link_local = ipv6 && shape.mtu.is_none_or(|mtu| mtu >= SMALLEST_IPV6_MTU);
         let speaks_ipv6 = addresses.iter().any(IpAddr::is_ipv6);
-        let link_pin = request.places.link_pin(program::FROM_POD, &name);
+        let link_pin = shape.places.link_pin(program::FROM_POD, &name);
         let host = End {
             mac: host_mac,
-            alias: Some(attachment.alias(&request.places.network)),
+            alias: Some(attachment.alias(&shape.places.network)),
             forwards: true,
             no_link_local,
             sysctls: host_sysctls(&name, no_link_local, speaks_ipv6),
@@ -130,10 +140,10 @@ impl Plan {
         Self {
             host,
             pod,
-            mtu: request.mtu,
-            attach: request.attach,
+            mtu: shape.mtu,
+            attach: shape.attach,
             link_pin,
-            pods_pin: request.places.map_pin(map::PODS),
+            pods_pin: shape.places.map_pin(map::PODS),
         }
     }
 }

@@ -44,6 +44,25 @@ impl Pods {
         }
     }
 
+    /// The entry of an address.
+    ///
+    /// # Errors
+    /// As the kernel gives them.
+    pub(crate) fn get(&self, address: IpAddr) -> Result<Option<Pod>, Error> {
+        let found = self.map.get(&address.into());
+        found.map_err(self.failed("read an entry of the map"))
+    }
+
+    /// Whether there is no room for another entry.
+    ///
+    /// # Errors
+    /// As the kernel gives them.
+    pub(crate) fn is_full(&self) -> Result<bool, Error> {
+        let elements = self.map.elements();
+        let elements = elements.map_err(self.failed("read the map"))?;
+        Ok(elements.len() >= self.map.capacity as usize)
+    }
+
     /// Makes the entry of an address, in place of whatever stands there.
     ///
     /// # Errors

@@ -191,6 +191,12 @@ impl RangeSet {
         self.0.iter().all(|range| range.first.is_ipv4())
     }
 
+    /// Whether an address is one that may be given away.
+    pub(crate) fn gives(&self, address: IpAddr) -> bool {
+        let mut ranges = self.0.iter().filter(|range| range.contains(address));
+        ranges.any(|range| range.gateway != Gateway::Kept(address))
+    }
+
     /// Every address once, in the order to try them: from the one after `last_given` to the end,
     /// then from the start, so that an address just freed rests as long as possible; at the very
     /// end those of last resort. An address of no range here (the configuration changed) starts

@@ -10,9 +10,9 @@ use crate::version::CniVersion;
 /// A successful outcome.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// To ADD.
-    Attached(Box<AddResult>),
-    /// To DEL: nothing to say.
+    /// To ADD: a result.
+    Attached(Value),
+    /// To DEL, CHECK, GC and STATUS: nothing to say.
     Done,
     /// To VERSION.
     Versions(CniVersion),
@@ -22,7 +22,7 @@ impl Reply {
     /// What to print; `None` for nothing at all.
     pub(crate) fn to_json(&self) -> Option<String> {
         match self {
-            Self::Attached(result) => Some(json!(result).to_string()),
+            Self::Attached(result) => Some(result.to_string()),
             Self::Done => None,
             Self::Versions(spoken) => {
                 let all = CniVersion::ALL.map(CniVersion::as_str);
@@ -35,7 +35,7 @@ impl Reply {
 /// The success structure of the specification (1.1.0, section 5, "ADD Success").
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct AddResult {
+struct AddResult {
     cni_version: &'static str,
     interfaces: [Interface; 2],
     ips: Vec<Address>,
@@ -69,12 +69,34 @@ struct RouteOut {
     gw: String,
 }
 
-/// Index of the pod's end in the result's `interfaces`.
+/// Index of the pod's end in our part of the result's `interfaces`.
 const POD_END: usize = 1;
 
+/// What ADD answers once `plan` is carried out: its result, after that of the plugins before.
+pub(crate) fn result(request: &Add, plan: &Plan) -> Value {
+    let previous = request.previous.clone().unwrap_or_default();
+    let before = previous["interfaces"].as_array().map_or(0, Vec::len);
+    let ours = json!(AddResult::new(request, plan, before));
+    let Value::Object(mut result) = previous else {
+        return ours;
+    };
+    let no_dns = request
+        .dns
+        .as_object()
+        .is_some_and(serde_json::Map::is_empty);
+    for (key, value) in ours.as_object().into_iter().flatten() {
+        match (result.get_mut(key), value) {
+            (Some(Value::Array(theirs)), Value::Array(ours)) => theirs.extend(ours.iter().cloned()),
+            (Some(_), _) if key == "dns" && no_dns => {}
+            _ => drop(result.insert(key.clone(), value.clone())),
+        }
+    }
+    Value::Object(result)
+}
+
 impl AddResult {
-    /// What ADD answers once `plan` is carried out.
-    pub(crate) fn new(request: &Add, plan: &Plan) -> Self {
+    /// `before` is how many interfaces come before ours in the result.
+    fn new(request: &Add, plan: &Plan, before: usize) -> Self {
         let mtu = plan.mtu.filter(|_| request.version.interfaces_tell_mtu());
         let interface = |end: &End, sandbox| Interface {
             name: end.name.clone(),
@@ -87,7 +109,7 @@ impl AddResult {
                 .version
                 .addresses_tell_family()
                 .then(|| if net.addr().is_ipv4() { "4" } else { "6" }),
-            interface: POD_END,
+            interface: before + POD_END,
             address: net.to_string(),
             gateway: plan::next_hop(net.addr()).to_string(),
         });
@@ -102,7 +124,7 @@ impl AddResult {
             cni_version: request.version.as_str(),
             interfaces: [
                 interface(&plan.host, None),
-                interface(&plan.pod, Some(request.netns.clone())),
+                interface(&plan.pod, Some(request.shape.netns.clone())),
             ],
             ips: ips.collect(),
             routes: routes.collect(),
@@ -114,26 +136,35 @@ impl AddResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tests::mk_add;
+    use crate::plan::tests::{mk_plan, mk_shape};
+
+    fn mk_add(version: CniVersion) -> Add {
+        Add {
+            version,
+            shape: mk_shape(),
+            pools: Vec::new(),
+            dns: json!({}),
+            previous: None,
+        }
+    }
 
     fn add_json(version: CniVersion) -> Value {
-        let request = mk_add(version);
-        let plan = Plan::new(&request, &["10.244.1.7".parse().unwrap()], true);
-        let reply = Reply::Attached(Box::new(AddResult::new(&request, &plan)));
-        serde_json::from_str(&reply.to_json().unwrap()).unwrap()
+        let result = result(&mk_add(version), &mk_plan(&["10.244.1.7"]));
+        let text = Reply::Attached(result).to_json().unwrap();
+        serde_json::from_str(&text).unwrap()
     }
 
     #[test]
     fn an_add_result_in_each_version() {
-        let request = mk_add(CniVersion::V1_0_0);
+        let attachment = mk_shape().attachment;
         let (host, pod) = (
-            request.attachment.host_mac().to_string(),
-            request.attachment.pod_mac().to_string(),
+            attachment.host_mac().to_string(),
+            attachment.pod_mac().to_string(),
         );
         let mut expected = json!({
             "cniVersion": "1.0.0",
             "interfaces": [
-                {"name": request.attachment.host_interface(), "mac": host},
+                {"name": attachment.host_interface(), "mac": host},
                 {"name": "eth0", "mac": pod, "sandbox": "/run/netns/p"},
             ],
             "ips": [{"interface": 1, "address": "10.244.1.7/32", "gateway": "169.254.1.1"}],
@@ -157,10 +188,8 @@ mod tests {
 
     #[test]
     fn both_families_have_an_address_and_a_default_route() {
-        let addresses = ["10.244.1.7", "fd00:1::7"].map(|text| text.parse().unwrap());
-        let request = mk_add(CniVersion::V0_3_1);
-        let plan = Plan::new(&request, &addresses, true);
-        let result = json!(AddResult::new(&request, &plan));
+        let plan = mk_plan(&["10.244.1.7", "fd00:1::7"]);
+        let result = result(&mk_add(CniVersion::V0_3_1), &plan);
         let expected_ips = json!([
             {"version": "4", "interface": 1, "address": "10.244.1.7/32", "gateway": "169.254.1.1"},
             {"version": "6", "interface": 1, "address": "fd00:1::7/128", "gateway": "fe80::1"},
@@ -171,6 +200,33 @@ mod tests {
             {"dst": "::/0", "gw": "fe80::1"},
         ]);
         assert_eq!(result["routes"], expected_routes);
+    }
+
+    #[test]
+    fn ours_comes_after_the_result_of_the_plugins_before() {
+        let mut request = mk_add(CniVersion::V1_0_0);
+        request.previous = Some(json!({
+            "cniVersion": "1.0.0",
+            "interfaces": [{"name": "other", "sandbox": "/run/netns/p"}],
+            "ips": [{"interface": 0, "address": "192.168.0.2/24"}],
+            "routes": null,
+            "dns": {"nameservers": ["192.168.0.1"]},
+            "ext": {"theirs": true},
+        }));
+        let plan = mk_plan(&["10.244.1.7"]);
+        let merged = result(&request, &plan);
+        assert_eq!(merged["interfaces"][0]["name"], "other");
+        assert_eq!(merged["interfaces"][2]["name"], "eth0");
+        assert_eq!(
+            merged["ips"][0],
+            request.previous.as_ref().unwrap()["ips"][0]
+        );
+        assert_eq!(merged["ips"][1]["interface"], 2);
+        assert_eq!(merged["routes"].as_array().unwrap().len(), 1);
+        assert_eq!(merged["dns"]["nameservers"][0], "192.168.0.1");
+        assert_eq!(merged["ext"]["theirs"], true);
+        request.dns = json!({"nameservers": ["10.96.0.10"]});
+        assert_eq!(result(&request, &plan)["dns"], request.dns);
     }
 
     #[test]

@@ -19,11 +19,15 @@ mod code {
     pub(super) const DECODE_FAILURE: u32 = 6;
     pub(super) const INVALID_CONFIG: u32 = 7;
     pub(super) const TRY_AGAIN_LATER: u32 = 11;
+    pub(super) const UNAVAILABLE: u32 = 50;
+    pub(super) const LIMITED: u32 = 51;
     // From 100 on they are the plugin's own.
     pub(super) const NO_FREE_ADDRESS: u32 = 100;
     pub(super) const ALREADY_ATTACHED: u32 = 101;
     pub(super) const NETLINK: u32 = 102;
     pub(super) const PINNED: u32 = 103;
+    pub(super) const DIFFERS: u32 = 104;
+    pub(super) const NODE: u32 = 105;
     pub(super) const BUG: u32 = 199;
 }
 
@@ -65,19 +69,23 @@ pub(crate) fn error_json(error: &Error, version: CniVersion) -> String {
 
 fn code_of(error: &Error) -> u32 {
     match error {
-        Error::Version(_) => code::INCOMPATIBLE_VERSION,
+        Error::Version(_) | Error::Verb { .. } => code::INCOMPATIBLE_VERSION,
         Error::Unsupported { .. } => code::UNSUPPORTED_FIELD,
         Error::Environment { .. } | Error::Namespace { .. } | Error::OwnNamespace(_) => {
             code::INVALID_ENVIRONMENT
         }
         Error::Stdin(_) | Error::File { .. } => code::IO_FAILURE,
-        Error::Decode(_) => code::DECODE_FAILURE,
+        Error::Decode(_) | Error::PrevResult(_) => code::DECODE_FAILURE,
         Error::Config { .. } | Error::Ranges { .. } => code::INVALID_CONFIG,
         Error::NotReady(_) => code::TRY_AGAIN_LATER,
         Error::Exhausted { .. } | Error::Taken(_) => code::NO_FREE_ADDRESS,
         Error::InterfaceExists { .. } | Error::AlreadyAttached(_) => code::ALREADY_ATTACHED,
         Error::Netlink { .. } | Error::Unused(_) => code::NETLINK,
-        Error::Pinned { .. } => code::PINNED,
+        Error::Pinned { .. } | Error::Full(_) => code::PINNED,
+        Error::Differs(_) => code::DIFFERS,
+        Error::Node { .. } => code::NODE,
+        Error::Unavailable(_) => code::UNAVAILABLE,
+        Error::Limited(_) => code::LIMITED,
         Error::Several(errors) => errors.first().map_or(code::BUG, code_of),
         Error::Panic(_) => code::BUG,
     }
@@ -124,6 +132,16 @@ mod tests {
     }
 
     #[test]
+    fn what_status_says_is_the_cause_under_its_own_code() {
+        let cause = || Error::NotReady("/sys/fs/bpf/flatnet/maps/pods".into());
+        for (limited, code) in [(false, 50), (true, 51)] {
+            let report = parsed(&cause().unavailable(limited));
+            assert_eq!(report["code"], code);
+            assert_eq!(report["msg"], cause().to_string());
+        }
+    }
+
+    #[test]
     fn several_errors_are_all_told() {
         let errors = vec![
             Error::Panic("a".into()),
@@ -139,10 +157,12 @@ mod tests {
     fn wrong_requests_and_their_codes() {
         const GOOD: &str =
             r#"{"cniVersion":"1.0.0","name":"n","ipam":{"ranges":[[{"subnet":"10.0.0.0/24"}]]}}"#;
-        let rows: [(&str, &str, &str, u32, &str); 16] = [
+        const OLD: &str = r#"{"cniVersion":"0.3.1","name":"n"}"#;
+        const NEW: &str = r#"{"cniVersion":"1.1.0","name":"n"}"#;
+        const BROKEN: &str = r#"{"cniVersion":"1.0.0","name":"n","prevResult":{"ips":7}}"#;
+        let rows: [(&str, &str, &str, u32, &str); 26] = [
             ("CNI_COMMAND", "", GOOD, 4, "CNI_COMMAND"),
             ("CNI_COMMAND", "FLY", GOOD, 4, "CNI_COMMAND"),
-            ("CNI_COMMAND", "CHECK", GOOD, 4, "CNI_COMMAND"),
             ("CNI_COMMAND", "add", GOOD, 4, "CNI_COMMAND"),
             ("CNI_CONTAINERID", "", GOOD, 4, "CNI_CONTAINERID"),
             ("CNI_CONTAINERID", "../x", GOOD, 4, "CNI_CONTAINERID"),
@@ -150,13 +170,18 @@ mod tests {
             ("CNI_IFNAME", "sixteen-bytes-xx", GOOD, 4, "CNI_IFNAME"),
             ("CNI_NETNS", "", GOOD, 4, "CNI_NETNS"),
             ("CNI_ARGS", "IgnoreUnknown", GOOD, 4, "CNI_ARGS"),
-            (
-                "CNI_ARGS",
-                "K8S_POD_NAME=p;IP=10.0.0.7",
-                GOOD,
-                4,
-                "CNI_ARGS",
-            ),
+            ("CNI_ARGS", "colour=red", GOOD, 4, "IgnoreUnknown"),
+            ("CNI_ARGS", "IP=10.9.0.7", GOOD, 7, "CNI_ARGS IP"),
+            ("CNI_ARGS", "MAC=7", GOOD, 7, "CNI_ARGS MAC"),
+            ("CNI_COMMAND", "CHECK", GOOD, 7, "prevResult"),
+            ("CNI_COMMAND", "CHECK", OLD, 1, "has no CHECK"),
+            ("CNI_COMMAND", "CHECK", BROKEN, 6, "prevResult"),
+            ("CNI_COMMAND", "GC", GOOD, 1, "has no GC"),
+            ("CNI_COMMAND", "GC", NEW, 7, "cni.dev/valid-attachments"),
+            ("CNI_COMMAND", "STATUS", GOOD, 1, "has no STATUS"),
+            ("CNI_COMMAND", "STATUS", NEW, 7, "ipam.ranges"),
+            ("CNI_COMMAND", "DEL", "[]", 6, "decode"),
+            ("CNI_COMMAND", "VERSION ", GOOD, 4, "CNI_COMMAND"),
             ("CNI_PATH", "/bin", "{", 6, "decode"),
             ("CNI_PATH", "/bin", r#"{"name":"n"}"#, 1, "0.1.0"),
             (

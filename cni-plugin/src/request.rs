@@ -3,11 +3,13 @@
 
 use serde_json::Value;
 
-use crate::attachment::{Attachment, ContainerId, InterfaceName};
-use crate::config::{Config, Places};
+use crate::arguments::Arguments;
+use crate::attachment::{Attachment, ContainerId, InterfaceName, Mac};
+use crate::config::{Config, Places, valid_attachments};
 use crate::error::Error;
 use crate::input::Input;
 use crate::lease::Pool;
+use crate::previous::Previous;
 use crate::program::Attach;
 use crate::range::RangeSet;
 use crate::version::{self, CniVersion};
@@ -18,9 +20,32 @@ pub(crate) enum Request {
     /// Which versions are spoken; answered in this one.
     Version(CniVersion),
     /// Put a pod on the network.
-    Add(Add),
+    Add(Box<Add>),
     /// Take it off.
     Del(Del),
+    /// Is it still as it was put?
+    Check(Box<Check>),
+    /// Remove all of the network's but these.
+    Gc(Gc),
+    /// Would an ADD be carried out?
+    Status(Status),
+}
+
+/// An interface as it is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    /// Which interface of which container.
+    pub(crate) attachment: Attachment,
+    /// File that stands for the pod's network namespace, as text: the result repeats it.
+    pub(crate) netns: String,
+    /// Leases and pins.
+    pub(crate) places: Places,
+    /// MTU of both ends in bytes; `None` for the kernel's default.
+    pub(crate) mtu: Option<u32>,
+    /// MAC address of the interface in the pod.
+    pub(crate) mac: Mac,
+    /// How the program is attached.
+    pub(crate) attach: Attach,
 }
 
 /// A valid ADD.
@@ -28,20 +53,14 @@ pub(crate) enum Request {
 pub(crate) struct Add {
     /// Version of the result.
     pub(crate) version: CniVersion,
-    /// Which interface of which container.
-    pub(crate) attachment: Attachment,
-    /// File that stands for the pod's network namespace, as text: the result repeats it.
-    pub(crate) netns: String,
-    /// Leases and pins.
-    pub(crate) places: Places,
+    /// What to make.
+    pub(crate) shape: Shape,
     /// One address is taken from each.
     pub(crate) pools: Vec<Pool>,
-    /// MTU of both ends in bytes; `None` for the kernel's default.
-    pub(crate) mtu: Option<u32>,
-    /// How the program is attached.
-    pub(crate) attach: Attach,
     /// Handed through to the result.
     pub(crate) dns: Value,
+    /// The result of the plugins before this one, which this one's is added to.
+    pub(crate) previous: Option<Value>,
 }
 
 /// A valid DEL. Deliberately less than an ADD: a pod must be removable though its namespace is
@@ -54,6 +73,33 @@ pub(crate) struct Del {
     pub(crate) places: Places,
 }
 
+/// A valid CHECK.
+#[derive(Debug)]
+pub(crate) struct Check {
+    /// What should be there, but for the addresses.
+    pub(crate) shape: Shape,
+    /// The result of the ADD.
+    pub(crate) previous: Previous,
+}
+
+/// A valid GC.
+#[derive(Debug)]
+pub(crate) struct Gc {
+    /// What is to stay.
+    pub(crate) valid: Vec<Attachment>,
+    /// Leases and pins.
+    pub(crate) places: Places,
+}
+
+/// A valid STATUS.
+#[derive(Debug)]
+pub(crate) struct Status {
+    /// Leases and pins.
+    pub(crate) places: Places,
+    /// What pods get addresses from.
+    pub(crate) range_sets: Vec<RangeSet>,
+}
+
 /// Judges a request as a whole.
 ///
 /// # Errors
@@ -61,12 +107,15 @@ pub(crate) struct Del {
 pub(crate) fn parse(input: &Input) -> Result<Request, Error> {
     match input.required("CNI_COMMAND")? {
         "VERSION" => Ok(Request::Version(spoken(input)?)),
-        "ADD" => parse_add(input).map(Request::Add),
+        "ADD" => parse_add(input).map(|add| Request::Add(add.into())),
         "DEL" => parse_del(input).map(Request::Del),
+        "CHECK" => parse_check(input).map(|check| Request::Check(check.into())),
+        "GC" => parse_gc(input).map(Request::Gc),
+        "STATUS" => parse_status(input).map(Request::Status),
         other => Err(Error::Environment {
             name: "CNI_COMMAND",
             value: other.to_owned(),
-            expected: "ADD, DEL or VERSION; this plugin has no other verb",
+            expected: "ADD, DEL, CHECK, GC, STATUS or VERSION; the specification has no other verb",
         }),
     }
 }
@@ -83,27 +132,26 @@ fn spoken(input: &Input) -> Result<CniVersion, Error> {
 fn parse_add(input: &Input) -> Result<Add, Error> {
     let attachment = attachment(input)?;
     let netns = input.required("CNI_NETNS")?.to_owned();
-    refuse_fixed_address(input)?;
+    let arguments = Arguments::of(input)?;
     let config = Config::decode(input.stdin()?)?;
     let version = config.version()?;
     config.refuse_unsupported()?;
     let range_sets = config.range_sets()?;
-    let mtu = config.mtu(range_sets.iter().any(|set| !set.is_ipv4()))?;
+    let wishes = config.wishes(&arguments)?;
     Ok(Add {
         version,
-        attachment,
-        netns,
-        places: config.places()?,
-        pools: pools(range_sets),
-        mtu,
-        attach: config.attach(),
+        shape: Shape {
+            netns,
+            places: config.places()?,
+            mtu: config.mtu(range_sets.iter().any(|set| !set.is_ipv4()))?,
+            mac: wishes.mac.unwrap_or_else(|| attachment.pod_mac()),
+            attach: config.attach(),
+            attachment,
+        },
+        pools: wishes.pools(range_sets)?,
         dns: config.dns(),
+        previous: config.previous()?.cloned(),
     })
-}
-
-fn pools(sets: Vec<RangeSet>) -> Vec<Pool> {
-    let pool = |ranges| Pool { ranges, wish: None };
-    sets.into_iter().map(pool).collect()
 }
 
 fn parse_del(input: &Input) -> Result<Del, Error> {
@@ -113,6 +161,50 @@ fn parse_del(input: &Input) -> Result<Del, Error> {
     Ok(Del {
         attachment,
         places: config.places()?,
+    })
+}
+
+fn parse_check(input: &Input) -> Result<Check, Error> {
+    let attachment = attachment(input)?;
+    let netns = input.required("CNI_NETNS")?.to_owned();
+    let config = Config::decode(input.stdin()?)?;
+    config.version()?.must_have("CHECK", CniVersion::V0_4_0)?;
+    let previous = Previous::decode(config.previous()?.ok_or(Error::Config {
+        key: "prevResult",
+        value: String::new(),
+        why: "must be given: CHECK compares with it",
+    })?)?;
+    Ok(Check {
+        shape: Shape {
+            netns,
+            places: config.places()?,
+            mtu: config.mtu(false)?,
+            mac: attachment.pod_mac(),
+            attach: config.attach(),
+            attachment,
+        },
+        previous,
+    })
+}
+
+fn parse_gc(input: &Input) -> Result<Gc, Error> {
+    let stdin = input.stdin()?;
+    let config = Config::decode(stdin)?;
+    config.version()?.must_have("GC", CniVersion::V1_1_0)?;
+    Ok(Gc {
+        valid: valid_attachments(stdin)?,
+        places: config.places()?,
+    })
+}
+
+fn parse_status(input: &Input) -> Result<Status, Error> {
+    let config = Config::decode(input.stdin()?)?;
+    config.version()?.must_have("STATUS", CniVersion::V1_1_0)?;
+    let range_sets = config.range_sets()?;
+    config.mtu(range_sets.iter().any(|set| !set.is_ipv4()))?;
+    Ok(Status {
+        places: config.places()?,
+        range_sets,
     })
 }
 
@@ -130,24 +222,4 @@ fn attachment(input: &Input) -> Result<Attachment, Error> {
         interface: InterfaceName::parse(ifname)
             .ok_or_else(|| named("CNI_IFNAME", InterfaceName::EXPECTED, ifname))?,
     })
-}
-
-/// `CNI_ARGS` is `KEY=VALUE;KEY=VALUE`. Runtimes put the pod's name there, which is of no use
-/// here; `IP=` is `host-local`'s way to ask for an address, and not to be overheard.
-fn refuse_fixed_address(input: &Input) -> Result<(), Error> {
-    let text = input.variable("CNI_ARGS")?.unwrap_or_default();
-    let refused = |expected| Error::Environment {
-        name: "CNI_ARGS",
-        value: text.to_owned(),
-        expected,
-    };
-    for pair in text.split(';').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair
-            .split_once('=')
-            .ok_or_else(|| refused("pairs KEY=VALUE separated by ';'"))?;
-        if key == "IP" && !value.is_empty() {
-            return Err(refused("no IP: a fixed address cannot be asked for"));
-        }
-    }
-    Ok(())
 }

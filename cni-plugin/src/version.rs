@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use crate::error::Error;
 use crate::input::Input;
 
 /// A version of the protocol, oldest first.
@@ -39,6 +40,21 @@ impl CniVersion {
         Self::ALL
             .into_iter()
             .find(|version| version.as_str() == text)
+    }
+
+    /// Refuses a verb that came into the specification later.
+    ///
+    /// # Errors
+    /// [`Error::Verb`].
+    pub(crate) fn must_have(self, verb: &'static str, since: Self) -> Result<(), Error> {
+        if self >= since {
+            return Ok(());
+        }
+        Err(Error::Verb {
+            verb,
+            asked: self,
+            since,
+        })
     }
 
     /// Whether a result's addresses say their family ("4" or "6").

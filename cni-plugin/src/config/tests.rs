@@ -80,18 +80,14 @@ fn what_is_refused_and_by_which_name() {
             "one address of a family",
         ),
         (json!({"ipMasq": true}), "ipMasq"),
-        (json!({"prevResult": {"ips": []}}), "prevResult"),
+        (json!({"prevResult": [1]}), "prevResult"),
         (
             json!({"runtimeConfig": {"portMappings": [{"hostPort": 80}]}}),
             "runtimeConfig.portMappings",
         ),
         (
-            json!({"runtimeConfig": {"ips": ["10.0.0.9/24"]}}),
-            "runtimeConfig.ips",
-        ),
-        (
-            json!({"args": {"cni": {"ips": ["10.0.0.9"]}}}),
-            "args.cni.ips",
+            json!({"runtimeConfig": {"ipRanges": [[{"subnet": "10.0.0.0/24"}]]}}),
+            "runtimeConfig.ipRanges",
         ),
     ];
     for (mut json, expected) in rows {
@@ -110,6 +106,7 @@ fn what_is_refused_and_by_which_name() {
             .and_then(|()| config.places().map(drop))
             .and_then(|()| config.mtu(false).map(drop))
             .and_then(|()| config.refuse_unsupported())
+            .and_then(|()| config.previous().map(drop))
             .and_then(|()| config.range_sets().map(drop));
         let refused = judged.expect_err(&json.to_string()).to_string();
         assert!(
@@ -152,6 +149,7 @@ fn empty_lists_and_null_ask_for_nothing() {
         "runtimeConfig": {"portMappings": [], "ips": []}, "args": {"cni": {}},
     }));
     config.refuse_unsupported().unwrap();
+    assert_eq!(config.previous().unwrap(), None);
     assert_eq!(config.mtu(false).unwrap(), None);
 }
 

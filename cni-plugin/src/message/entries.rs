@@ -99,21 +99,8 @@ pub(super) fn add_route(route: Route, name: &str, index: u32) -> Step {
     }
 }
 
-/// Asks which way packets to an address go.
-pub(crate) fn find_route(address: IpAddr) -> Step {
-    let mut message = RouteMessage::default();
-    message.header.address_family = family(address);
-    message.header.destination_prefix_length = IpNet::from(address).prefix_len();
-    let destination = RouteAttribute::Destination(RouteAddress::from(address));
-    message.attributes = vec![destination];
-    Step {
-        doing: format!("find the route to {address}"),
-        flags: 0,
-        message: RouteNetlinkMessage::GetRoute(message),
-    }
-}
-
-fn family(address: IpAddr) -> AddressFamily {
+/// The family of an address.
+pub(super) fn family(address: IpAddr) -> AddressFamily {
     match address {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,

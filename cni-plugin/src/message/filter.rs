@@ -17,8 +17,10 @@ use crate::netlink::Step;
 
 /// `ETH_P_ALL`: a filter for packets of every protocol (linux/if_ether.h).
 const EVERY_PROTOCOL: u16 = 3;
+/// Priority and protocol, as `tcm_info` has them.
+const PLACE: u32 = ((FILTER_PRIORITY as u32) << 16) | EVERY_PROTOCOL.to_be() as u32;
 /// Where the filters of incoming packets are.
-const INGRESS_FILTERS: TcHandle = TcHandle {
+pub(super) const INGRESS_FILTERS: TcHandle = TcHandle {
     major: TcHandle::CLSACT.major,
     minor: TcHandle::MIN_INGRESS,
 };
@@ -42,7 +44,8 @@ pub(super) fn add_qdisc(name: &str, index: u32) -> Step {
 /// Has `program` see every packet that comes in.
 pub(super) fn add_filter(name: &str, index: u32, program: RawFd) -> Step {
     let mut filter = TcMessage::default();
-    filter.header = filter_header(index);
+    filter.header = header(index, FILTER_HANDLE.into(), INGRESS_FILTERS);
+    filter.header.info = PLACE;
     let options = [
         TcFilterBpfOption::ProgFd(program.cast_unsigned()),
         TcFilterBpfOption::ProgName(FROM_POD.to_owned()),
@@ -59,11 +62,9 @@ pub(super) fn add_filter(name: &str, index: u32, program: RawFd) -> Step {
     }
 }
 
-/// Our filter's place on an interface.
-fn filter_header(index: u32) -> TcHeader {
-    let mut header = header(index, FILTER_HANDLE.into(), INGRESS_FILTERS);
-    header.info = u32::from(FILTER_PRIORITY) << 16 | u32::from(EVERY_PROTOCOL.to_be());
-    header
+/// Whether that is our filter.
+pub(crate) fn is_ours(header: &TcHeader) -> bool {
+    header.handle == FILTER_HANDLE.into() && header.info == PLACE
 }
 
 fn header(index: u32, handle: TcHandle, parent: TcHandle) -> TcHeader {

@@ -1,8 +1,7 @@
 //! The steps in their order.
 
 use super::*;
-use crate::plan::tests::mk_add;
-use crate::version::CniVersion;
+use crate::plan::tests::{mk_plan, mk_shape};
 
 fn doings(steps: Vec<Step>) -> Vec<String> {
     steps.into_iter().map(|step| step.doing).collect()
@@ -10,11 +9,7 @@ fn doings(steps: Vec<Step>) -> Vec<String> {
 
 #[test]
 fn steps_of_each_end_in_their_order() {
-    let plan = Plan::new(
-        &mk_add(CniVersion::NEWEST),
-        &["10.244.1.7".parse().unwrap()],
-        true,
-    );
+    let plan = mk_plan(&["10.244.1.7"]);
     let (host, pod) = (&plan.host, &plan.pod);
     assert_eq!(
         doings(bring_up(pod, 5)),
@@ -50,7 +45,7 @@ fn steps_of_each_end_in_their_order() {
 
 #[test]
 fn an_end_with_nothing_to_set_is_left_alone() {
-    let mut end = Plan::new(&mk_add(CniVersion::NEWEST), &[], false).pod;
+    let mut end = Plan::new(&mk_shape(), &[], false).pod;
     assert!(set_up(&end, 5).is_none());
     end.alias = Some("n/c/eth0".into());
     assert!(set_up(&end, 5).is_some());

@@ -3,34 +3,28 @@
 use super::*;
 use crate::attachment::tests::mk_attachment;
 use crate::config::Places;
-use crate::lease::Pool;
-use crate::range::tests::mk_set;
-use crate::version::CniVersion;
 
-/// An ADD as the lab sends it.
-pub(crate) fn mk_add(version: CniVersion) -> Add {
-    Add {
-        version,
-        attachment: mk_attachment("cnitest-7", "eth0"),
+/// An interface as the lab asks for it.
+pub(crate) fn mk_shape() -> Shape {
+    let attachment = mk_attachment("cnitest-7", "eth0");
+    Shape {
         netns: "/run/netns/p".to_owned(),
         places: Places {
             network: "flatnet".to_owned(),
             leases: "/leases/flatnet".into(),
             bpffs: "/bpf".into(),
         },
-        pools: vec![Pool {
-            ranges: mk_set(&["10.244.1.0/24"]),
-            wish: None,
-        }],
         mtu: Some(1450),
+        mac: attachment.pod_mac(),
         attach: Attach::Filter,
-        dns: serde_json::json!({}),
+        attachment,
     }
 }
 
-fn mk_plan(addresses: &[&str]) -> Plan {
+/// The plan of it with these addresses.
+pub(crate) fn mk_plan(addresses: &[&str]) -> Plan {
     let addresses: Vec<IpAddr> = addresses.iter().map(|it| it.parse().unwrap()).collect();
-    Plan::new(&mk_add(CniVersion::NEWEST), &addresses, true)
+    Plan::new(&mk_shape(), &addresses, true)
 }
 
 /// An end's entries as `ip` would show them.
@@ -38,10 +32,7 @@ fn shown(end: &End) -> Vec<String> {
     let addresses = end.addresses.iter().map(IpNet::to_string);
     let neighbours = end.neighbours.iter();
     let neighbours = neighbours.map(|it| format!("{} lladdr {}", it.address, it.mac));
-    let routes = end.routes.iter().map(|route| match route.via {
-        Some(hop) => format!("{} via {hop}", route.to),
-        None => format!("{} on-link", route.to),
-    });
+    let routes = end.routes.iter().map(Route::to_string);
     addresses.chain(neighbours).chain(routes).collect()
 }
 
@@ -128,10 +119,10 @@ fn settings_of_each_family() {
 
 #[test]
 fn where_there_is_no_ipv6_nothing_is_set_for_it() {
-    let mut request = mk_add(CniVersion::NEWEST);
-    let plan = Plan::new(&request, &[], false);
-    request.mtu = Some(1279);
-    for plan in [plan, Plan::new(&request, &[], true)] {
+    let mut shape = mk_shape();
+    let plan = Plan::new(&shape, &[], false);
+    shape.mtu = Some(1279);
+    for plan in [plan, Plan::new(&shape, &[], true)] {
         assert_eq!(plan.host.sysctls, []);
         assert!(!plan.host.no_link_local && !plan.pod.no_link_local);
     }

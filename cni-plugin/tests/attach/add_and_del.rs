@@ -188,7 +188,7 @@ fn every_version_answers_in_itself() {
             let pod = Pod::new();
             let result = node
                 .call("ADD", version, &pod.path())
-                .configured("/cniVersion", json!(version))
+                .version(version)
                 .succeed();
             assert_eq!(result["cniVersion"], version);
             assert_eq!(

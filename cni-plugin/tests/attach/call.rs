@@ -31,6 +31,11 @@ impl Call {
         self
     }
 
+    /// Speaks another version of the specification.
+    pub(crate) fn version(self, version: &str) -> Self {
+        self.configured("/cniVersion", Value::from(version))
+    }
+
     /// Starts it without waiting. Its stdin is a file, so nothing depends on who reads when.
     pub(crate) fn start(&self) -> std::process::Child {
         let mut stdin = tempfile::tempfile().unwrap();

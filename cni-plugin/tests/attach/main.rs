@@ -8,8 +8,12 @@ mod pinned;
 
 mod add_and_del;
 mod chain;
+mod check;
 mod crash;
 mod families;
+mod gc;
 mod host_local;
 mod refusals;
+mod status;
 mod traffic;
+mod wishes;

@@ -250,10 +250,16 @@ impl Pod {
 
 /// Runs `ip`, which must succeed.
 pub(crate) fn ip(arguments: &[&str]) {
-    let output = Command::new("ip").args(arguments).output().unwrap();
+    run(&[&["ip"], arguments].concat());
+}
+
+/// Runs a command, which must succeed.
+pub(crate) fn run(words: &[&str]) {
+    let (program, arguments) = words.split_first().unwrap();
+    let output = Command::new(program).args(arguments).output().unwrap();
     assert!(
         output.status.success(),
-        "ip {arguments:?}: {}",
+        "{words:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
 }

@@ -1,0 +1,88 @@
+//! Addresses and a MAC address of the runtime's choice, and results passed on.
+
+use serde_json::{Value, json};
+
+use crate::node::{Pod, address_of, addresses_of, host_end_of, ip, ip_json, on_a_node};
+
+#[test]
+fn addresses_that_are_asked_for() {
+    on_a_node(|node| {
+        let node = node.with_subnets(&["10.244.1.0/24", "fd00::/64"]);
+        let pod = Pod::new();
+        let call = node.call("ADD", "c1", &pod.path());
+        let call = call.configured("/runtimeConfig", json!({"ips": ["fd00::99/64"]}));
+        let told: Vec<_> = addresses_of(&call.succeed())
+            .iter()
+            .map(|it| it.to_string())
+            .collect();
+        assert_eq!(told, ["10.244.1.2", "fd00::99"]);
+
+        let other = Pod::new();
+        let again = node.call("ADD", "c2", &other.path());
+        let again = again.configured("/runtimeConfig", json!({"ips": ["fd00::99"]}));
+        let before = node.leftovers();
+        let error = again.fail();
+        assert_eq!(error["code"], 100);
+        assert!(
+            error["msg"].as_str().unwrap().contains("fd00::99"),
+            "{error}"
+        );
+        assert_eq!(
+            node.leftovers(),
+            before,
+            "no lease of the other family either"
+        );
+        node.del("c1");
+        again.succeed();
+        let third = node.call("ADD", "c3", &pod.path());
+        let third = third.with("CNI_ARGS", "IgnoreUnknown=1;IP=10.244.1.77;K8S_POD_NAME=p");
+        assert_eq!(address_of(&third.succeed()), "10.244.1.77");
+    });
+}
+
+#[test]
+fn a_mac_address_that_is_asked_for() {
+    on_a_node(|node| {
+        let pod = Pod::new();
+        let call = node.call("ADD", "c1", &pod.path());
+        let call = call.configured("/runtimeConfig", json!({"mac": "c2:11:22:33:44:55"}));
+        let result = call.succeed();
+        assert_eq!(result["interfaces"][1]["mac"], "c2:11:22:33:44:55");
+        pod.inside(|| {
+            let link = ip_json(&["link", "show", "dev", "eth0"]);
+            assert_eq!(link[0]["address"], "c2:11:22:33:44:55");
+        });
+        let neighbours = ip_json(&["neighbour", "show", "dev", &host_end_of(&result)]);
+        assert_eq!(neighbours[0]["lladdr"], "c2:11:22:33:44:55");
+        let entry = node.pods()[&"10.244.1.2".parse().unwrap()];
+        assert_eq!(entry.1, [0xc2, 0x11, 0x22, 0x33, 0x44, 0x55]);
+        let check = node.call("CHECK", "c1", &pod.path());
+        check.configured("/prevResult", result).succeed();
+    });
+}
+
+#[test]
+fn the_result_of_a_plugin_before_is_passed_on() {
+    on_a_node(|node| {
+        let pod = Pod::new();
+        pod.inside(|| ip(&["link", "add", "other", "type", "bridge"]));
+        let previous = json!({
+            "cniVersion": "1.0.0",
+            "interfaces": [{"name": "other", "mac": "02:00:00:00:00:07", "sandbox": pod.path()}],
+            "ips": [{"interface": 0, "address": "192.168.0.2/24"}],
+            "dns": {"nameservers": ["192.168.0.1"]},
+        });
+        let call = node.call("ADD", "c1", &pod.path());
+        let result = call.configured("/prevResult", previous.clone()).succeed();
+        assert_eq!(result["interfaces"][0], previous["interfaces"][0]);
+        assert_eq!(result["interfaces"][2]["name"], "eth0");
+        assert_eq!(result["ips"][0], previous["ips"][0]);
+        assert_eq!(result["ips"][1]["interface"], 2);
+        assert_eq!(result["dns"], previous["dns"]);
+        let check = node.call("CHECK", "c1", &pod.path());
+        assert_eq!(
+            check.configured("/prevResult", result).succeed(),
+            Value::Null
+        );
+    });
+}
