@@ -35,6 +35,9 @@ pub enum LabError {
         /// Their names.
         programs: Vec<String>,
     },
+    /// The lab is to have IPv6 on a kernel without it.
+    #[error("this kernel has no IPv6; `--families ipv4` makes a lab without it")]
+    NoIpv6,
     /// Something did not happen in time.
     #[error("{what} (waited {seconds} s); see {}", .log.display())]
     NotInTime {

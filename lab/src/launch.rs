@@ -67,6 +67,9 @@ impl Options {
 
     /// Everything that will be needed, before anything is made.
     pub(crate) fn check(&self) -> Result<(), LabError> {
+        if self.network.families.has_v6() && !Path::new("/proc/sys/net/ipv6").exists() {
+            return Err(LabError::NoIpv6);
+        }
         let needed = [agent::BINARY]
             .into_iter()
             .chain(self.dns.then_some(DNS_PROGRAM));

@@ -12,11 +12,11 @@ pub(crate) use plan::{MOST_NODES, Seat};
 #[serde(rename_all = "lowercase")]
 pub enum Families {
     /// IPv4 alone.
-    #[default]
     Ipv4,
     /// IPv6 alone.
     Ipv6,
     /// Both, IPv4 first.
+    #[default]
     Dual,
 }
 
@@ -65,10 +65,10 @@ pub enum Subnets {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args, Serialize, Deserialize)]
 pub struct Network {
     /// Address families of the cluster
-    #[arg(long, value_enum, default_value_t = Families::Ipv4)]
+    #[arg(long, value_enum, default_value_t = Families::default())]
     pub families: Families,
     /// Whether the nodes are on one link, or each behind a router
-    #[arg(long, value_enum, default_value_t = Subnets::Shared)]
+    #[arg(long, value_enum, default_value_t = Subnets::default())]
     pub subnets: Subnets,
     /// Bytes of the largest packet on the fabric and the nodes' uplinks; without it, 1500
     // 1280 is the least that IPv6 stands on (RFC 8200, section 5).
@@ -109,7 +109,7 @@ mod tests {
         for network in [
             Network::default(),
             Network {
-                families: Families::Dual,
+                families: Families::Ipv6,
                 subnets: Subnets::Separate,
                 mtu: Some(9000),
             },

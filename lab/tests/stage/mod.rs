@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use lab::Lab;
 use lab::handle::LabOptions;
-use lab::network::Network;
+use lab::network::{Families, Network};
 use tempfile::TempDir;
 
 /// The binary under test.
@@ -45,7 +45,7 @@ fn lacks(tools: &[&str]) -> Option<String> {
         .map(|tool| format!("no `{tool}`"))
 }
 
-/// A lab of three IPv4 nodes with the product in it, or nothing after having said why not.
+/// A lab of three nodes with the product in it, or nothing after having said why not.
 pub(crate) fn product(prefix: &str, tools: &[&str]) -> Option<Lab> {
     product_on(prefix, 3, Network::default(), tools)
 }
@@ -152,7 +152,10 @@ impl StandIn {
             prefix: prefix.to_owned(),
             nodes: 2,
             zones: vec![],
-            network: Network::default(),
+            network: Network {
+                families: Families::Ipv4,
+                ..Network::default()
+            },
             bin_dir: self.bin_dir.path().to_owned(),
             programs: None,
             dns: false,
