@@ -29,7 +29,8 @@ pub fn text(facts: &Facts<'_>) -> String {
         .map(|cidr| json!([{ "subnet": cidr }]))
         .collect();
     let config = json!({
-        "cniVersion": "1.0.0",
+        // From this version on runtimes ask for STATUS.
+        "cniVersion": "1.1.0",
         "name": CNI_NETWORK,
         "plugins": [{
             "type": CNI_TYPE,
