@@ -37,8 +37,9 @@ async fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     // hickory logs two lines a question at `info`; kube logs what the feed logs already.
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,hickory_server=warn,kube_client=off,kube_runtime=off"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("info,hickory_server=warn,kube_client=off,kube_runtime=off")
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -3,6 +3,7 @@
 
 mod wish;
 
+mod failures;
 mod observe;
 mod plan;
 
@@ -24,6 +25,8 @@ use crate::kernel::routes::{Netlink, NetlinkError};
 use crate::kernel::sysctl::{self, SysctlError};
 use crate::plan::desired::Lists;
 use crate::plan::services::{self, Planned, Table};
+
+use failures::Failures;
 
 pub use observe::{Observed, Waiting};
 pub use plan::Plan;
@@ -260,26 +263,6 @@ impl Node {
         }
         self.services = Some(services);
         Ok(())
-    }
-}
-
-/// What went wrong in a pass: all of it in the log, the first of it in the result.
-#[derive(Default)]
-struct Failures(Option<PassError>);
-
-impl Failures {
-    fn note<E: Into<PassError>>(&mut self, result: Result<(), E>) {
-        let Err(error) = result else { return };
-        let error = error.into();
-        match &self.0 {
-            // The first is logged by who gets it.
-            None => self.0 = Some(error),
-            Some(_) => tracing::error!("{error}"),
-        }
-    }
-
-    fn first(self) -> Result<(), PassError> {
-        self.0.map_or(Ok(()), Err)
     }
 }
 

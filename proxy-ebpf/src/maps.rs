@@ -76,12 +76,11 @@ pub(crate) fn frontend(key: &FrontendKey) -> Option<Frontend> {
     // An element's memory may be given to another frontend while it is copied; the copy tells,
     // and then the map is asked again. That it happens to one packet more than once is possible
     // and means no more than that the packet is treated as one to no frontend.
-    // SAFETY: the memory stays this map's while the program runs, and every bit pattern is a
-    // value.
     let whole = || {
-        unsafe { FRONTENDS.get(key) }
-            .copied()
-            .filter(|found| found.belongs_to(key))
+        // SAFETY: the memory stays this map's while the program runs, and every bit pattern is a
+        // value.
+        let found = unsafe { FRONTENDS.get(key) };
+        found.copied().filter(|found| found.belongs_to(key))
     };
     whole().or_else(whole)
 }
