@@ -1,5 +1,6 @@
-//! What the kernel has, in the words of the plan, so that the two can be laid side by side.
-//! Of what it says only that much is decoded.
+//! What the kernel has, in the words of the plan, so that the two can be laid side by side. Of
+//! what it says only that much is read: decoding all the attributes there are, and those that a
+//! newer kernel adds, is a way to fail that nobody needs.
 
 use std::fs;
 use std::io;
@@ -8,17 +9,13 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use ipnet::IpNet;
-use netlink_packet_core::{DecodeError, NlasIterator, Parseable};
+use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NlasIterator};
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::AddressHeader;
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
-use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
-};
-use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType,
-};
-use netlink_packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHeader, TcMessage, TcOption};
+use netlink_packet_route::neighbour::{NeighbourHeader, NeighbourState};
+use netlink_packet_route::route::{RouteHeader, RouteType};
+use netlink_packet_route::tc::TcHeader;
 
 use crate::attachment::Mac;
 use crate::bpf::{LinkInfo, ProgramInfo};
@@ -28,15 +25,32 @@ use crate::netlink::{Netlink, Object};
 use crate::pin;
 use crate::plan::{Neighbour, Route};
 
-/// Length of `struct ifinfomsg`, after which an interface's attributes begin.
-const LINK_HEADER: usize = 16;
-/// Attributes of an interface (linux/if_link.h).
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_IFALIAS: u16 = 20;
-const IFLA_INFO_KIND: u16 = 1;
+/// Lengths of the headers (linux/rtnetlink.h), after which the attributes begin.
+mod header {
+    pub(super) const LINK: usize = 16;
+    pub(super) const ADDRESS: usize = 8;
+    pub(super) const NEIGHBOUR: usize = 12;
+    pub(super) const ROUTE: usize = 12;
+    pub(super) const FILTER: usize = 20;
+}
+
+/// Numbers of attributes (linux/if_link.h, if_addr.h, neighbour.h, rtnetlink.h, pkt_cls.h).
+mod attribute {
+    pub(super) const IFLA_ADDRESS: u16 = 1;
+    pub(super) const IFLA_IFNAME: u16 = 3;
+    pub(super) const IFLA_MTU: u16 = 4;
+    pub(super) const IFLA_LINKINFO: u16 = 18;
+    pub(super) const IFLA_IFALIAS: u16 = 20;
+    pub(super) const IFLA_INFO_KIND: u16 = 1;
+    pub(super) const IFA_ADDRESS: u16 = 1;
+    pub(super) const IFA_LOCAL: u16 = 2;
+    pub(super) const NDA_DST: u16 = 1;
+    pub(super) const NDA_LLADDR: u16 = 2;
+    pub(super) const RTA_DST: u16 = 1;
+    pub(super) const RTA_GATEWAY: u16 = 5;
+    pub(super) const TCA_OPTIONS: u16 = 2;
+    pub(super) const TCA_BPF_ID: u16 = 11;
+}
 
 /// An interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,11 +131,7 @@ pub(crate) fn program(
         header.is_ok_and(|header| message::is_ours(&header))
     });
     let id = match ours {
-        Some(filter) => TcMessage::parse(&filter.payload)
-            .map_err(unread("a filter"))?
-            .attributes
-            .iter()
-            .find_map(program_id),
+        Some(filter) => program_id(filter),
         None => linked_program(link.index, link_pin)?,
     };
     let Some(id) = id else { return Ok(None) };
@@ -144,46 +154,25 @@ fn linked_program(index: u32, link_pin: &Path) -> Result<Option<u32>, Error> {
     Ok(info.program_on_ingress(index))
 }
 
-fn program_id(attribute: &TcAttribute) -> Option<u32> {
-    let TcAttribute::Options(options) = attribute else {
-        return None;
-    };
-    options.iter().find_map(|option| match option {
-        TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(*id),
-        _other => None,
-    })
+fn program_id(filter: &Object) -> Option<u32> {
+    let options = find(&filter.payload, header::FILTER, attribute::TCA_OPTIONS)?;
+    number(find(options, 0, attribute::TCA_BPF_ID)?)
 }
 
 fn link(object: &Object) -> Result<Link, Error> {
-    let header = LinkHeader::parse(&object.payload).map_err(unread("an interface"))?;
-    let mut link = Link {
+    let payload = &object.payload;
+    let header = LinkHeader::parse(payload).map_err(unread("an interface"))?;
+    let value = |kind| find(payload, header::LINK, kind);
+    let information = value(attribute::IFLA_LINKINFO);
+    Ok(Link {
         index: header.index,
         up: header.flags.contains(LinkFlags::Up),
-        ..Link::default()
-    };
-    let attributes = object.payload.get(LINK_HEADER..).unwrap_or_default();
-    for attribute in NlasIterator::new(attributes).flatten() {
-        let value = attribute.value();
-        match attribute.kind() {
-            IFLA_IFNAME => link.name = text(value),
-            IFLA_IFALIAS => link.alias = Some(text(value)),
-            IFLA_MTU => link.mtu = value.try_into().ok().map(u32::from_ne_bytes),
-            IFLA_ADDRESS => link.mac = value.try_into().ok().map(Mac),
-            IFLA_LINKINFO => {
-                let mut nested = NlasIterator::new(value).flatten();
-                let kind = nested.find(|attribute| attribute.kind() == IFLA_INFO_KIND);
-                link.kind = kind.map(|attribute| text(attribute.value()));
-            }
-            _other => {}
-        }
-    }
-    Ok(link)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes)
-        .trim_end_matches('\0')
-        .to_owned()
+        name: value(attribute::IFLA_IFNAME).map(text).unwrap_or_default(),
+        alias: value(attribute::IFLA_IFALIAS).map(text),
+        mtu: value(attribute::IFLA_MTU).and_then(number),
+        mac: value(attribute::IFLA_ADDRESS).and_then(mac),
+        kind: information.and_then(|nested| find(nested, 0, attribute::IFLA_INFO_KIND).map(text)),
+    })
 }
 
 /// Decodes every object of a list, and keeps those that are of interest.
@@ -199,75 +188,68 @@ fn each<T>(
 }
 
 fn address(payload: &[u8]) -> Result<Option<IpNet>, DecodeError> {
-    let message = AddressMessage::parse(payload)?;
-    let prefix = message.header.prefix_len;
+    let prefix = AddressHeader::parse(payload)?.prefix_len;
     // An IPv4 address is in one attribute, its peer's in the other; an IPv6 one has but one.
-    let (mut local, mut any) = (None, None);
-    for attribute in message.attributes {
-        match attribute {
-            AddressAttribute::Local(address) => local = Some(address),
-            AddressAttribute::Address(address) => any = Some(address),
-            _other => {}
-        }
-    }
-    Ok(local
-        .or(any)
-        .and_then(|address| IpNet::new(address, prefix).ok()))
+    let value = |kind| find(payload, header::ADDRESS, kind).and_then(ip);
+    let address = value(attribute::IFA_LOCAL).or_else(|| value(attribute::IFA_ADDRESS));
+    Ok(address.and_then(|address| IpNet::new(address, prefix).ok()))
 }
 
 fn neighbour(payload: &[u8]) -> Result<Option<Neighbour>, DecodeError> {
-    let message = NeighbourMessage::parse(payload)?;
-    if message.header.state != NeighbourState::Permanent {
+    if NeighbourHeader::parse(payload)?.state != NeighbourState::Permanent {
         return Ok(None);
     }
-    let (mut address, mut mac) = (None, None);
-    for attribute in message.attributes {
-        match attribute {
-            NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => {
-                address = Some(v4.into())
-            }
-            NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => {
-                address = Some(IpAddr::from(v6));
-            }
-            NeighbourAttribute::LinkLayerAddress(bytes) => mac = bytes.try_into().ok().map(Mac),
-            _other => {}
-        }
-    }
+    let value = |kind| find(payload, header::NEIGHBOUR, kind);
+    let address = value(attribute::NDA_DST).and_then(ip);
+    let mac = value(attribute::NDA_LLADDR).and_then(mac);
     Ok(address
         .zip(mac)
         .map(|(address, mac)| Neighbour { address, mac }))
 }
 
 fn route(payload: &[u8]) -> Result<Option<(Route, u8)>, DecodeError> {
-    let RouteMessage {
-        header, attributes, ..
-    } = RouteMessage::parse(payload)?;
+    let header = RouteHeader::parse(payload)?;
     let in_main = header.table == RouteHeader::RT_TABLE_MAIN;
     if !in_main || header.kind != RouteType::Unicast {
         return Ok(None);
     }
-    let mut to = match header.address_family {
+    let value = |kind| find(payload, header::ROUTE, kind).and_then(ip);
+    let anywhere = match header.address_family {
         AddressFamily::Inet => IpAddr::from([0; 4]),
         _ => IpAddr::from([0; 16]),
     };
-    let mut via = None;
-    for attribute in attributes {
-        match attribute {
-            RouteAttribute::Destination(destination) => to = ip(&destination).unwrap_or(to),
-            RouteAttribute::Gateway(gateway) => via = ip(&gateway),
-            _other => {}
-        }
-    }
+    let to = value(attribute::RTA_DST).unwrap_or(anywhere);
+    let via = value(attribute::RTA_GATEWAY);
     let to = IpNet::new(to, header.destination_prefix_length).ok();
     Ok(to.map(|to| (Route { to, via }, header.protocol.into())))
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(v4) => Some((*v4).into()),
-        RouteAddress::Inet6(v6) => Some((*v6).into()),
-        _other => None,
-    }
+/// The value of an attribute behind a header of that length.
+fn find(payload: &[u8], header: usize, kind: u16) -> Option<&[u8]> {
+    let mut attributes = NlasIterator::new(payload.get(header..)?).flatten();
+    let found = attributes.find(|attribute| attribute.kind() == kind)?;
+    let length = found.length() as usize;
+    found.into_inner().get(NLA_HEADER_SIZE..length)
+}
+
+fn number(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_ne_bytes)
+}
+
+fn mac(bytes: &[u8]) -> Option<Mac> {
+    bytes.try_into().ok().map(Mac)
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes)
+        .trim_end_matches('\0')
+        .to_owned()
 }
 
 fn unread(what: &'static str) -> impl FnOnce(DecodeError) -> Error {

@@ -1,6 +1,7 @@
 //! The upstream `host-local` plugin and this one on the same folder: each sees, respects and
 //! releases the other's leases, so that a node can move between plugins.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -51,6 +52,30 @@ fn they_take_turns_on_one_range() {
             assert_eq!(read(node.lease(address)), format!("{owner}\r\neth0"));
         }
         assert_eq!(read(node.lease("last_reserved_ip.0")), "10.244.1.4");
+    });
+}
+
+#[test]
+fn in_parallel_they_never_share_an_address() {
+    on_a_node_with_host_local(|node, binary| {
+        let pods: Vec<_> = (0..60).map(|_| Pod::new()).collect();
+        let calls = pods.iter().enumerate().flat_map(|(n, pod)| {
+            [
+                node.call("ADD", &format!("ours-{n}"), &pod.path()),
+                host_local(node, binary, "ADD", &format!("theirs-{n}")),
+            ]
+        });
+        let children: Vec<_> = calls.map(|call| call.start()).collect();
+        let addresses: Vec<String> = children
+            .into_iter()
+            .map(|child| {
+                let printed = child.wait_with_output().unwrap().stdout;
+                let result: Value = serde_json::from_slice(&printed).unwrap();
+                host_local_address(&result).to_owned()
+            })
+            .collect();
+        let different: BTreeSet<_> = addresses.iter().collect();
+        assert_eq!((addresses.len(), different.len()), (120, 120));
     });
 }
 
