@@ -505,6 +505,31 @@ fn the_replies_half_comes_back_after_its_eviction() {
 }
 
 #[test]
+fn a_conversation_without_a_service_is_not_answered_by_one() {
+    each_family("direct after translated", |net, kernel| {
+        let Net {
+            client, dns, local, ..
+        } = *net;
+        kernel.run("from_pod", &udp(client, dns).frame());
+        let direct = udp(client, local).frame();
+        assert_eq!(kernel.run("from_pod", &direct), straight(direct.clone()));
+        let answer = udp(local, client).frame();
+        assert_eq!(
+            kernel.run("from_pod", &answer),
+            straight(answer.clone()),
+            "as it came"
+        );
+        kernel.run("from_pod", &udp(client, dns).frame());
+        let restored = straight(udp(dns, client).frame());
+        assert_eq!(
+            kernel.run("from_pod", &answer),
+            restored,
+            "the Service's flow is in use again"
+        );
+    });
+}
+
+#[test]
 fn a_tcp_checksum_of_zero_is_a_sum_as_any_other() {
     let Some(mut kernel) = NETS[0].kernel("zero checksum") else {
         return;

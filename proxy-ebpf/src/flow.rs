@@ -107,6 +107,18 @@ pub(crate) fn forget(packet: &Packet, flow: &Flow) {
     maps::count(Counter::FlowMoved);
 }
 
+/// Has the answers to a packet that goes out untranslated come back untranslated: an old flow of
+/// the same client port to the same endpoint, through a frontend, may still claim them. Should that
+/// flow be in use after all, its next packet claims them again.
+#[inline(always)]
+pub(crate) fn give_way(packet: &Packet) {
+    let (destination, port) = (packet.key.destination, packet.key.destination_port);
+    let reply = packet.key.reply_from((destination, port));
+    if maps::flow(&reply).is_some_and(|flow| matches!(flow.part(), Part::Source)) {
+        maps::forget_flow(&reply);
+    }
+}
+
 /// Whether the replies under this key take `frontend`'s address.
 #[inline(always)]
 fn replies_to(reply: &proxy_abi::FlowKey, frontend: (proxy_abi::Ip, proxy_abi::Port)) -> bool {

@@ -78,6 +78,9 @@ pub(crate) fn translate(skb: &Skb, packet: &mut Packet, allow: Allow) -> Result<
 #[inline(always)]
 fn anew(skb: &Skb, packet: &mut Packet) -> Result<Outcome, Drop> {
     let Some(frontend) = service::of_packet(&packet.key) else {
+        if packet.content == Content::Opening {
+            flow::give_way(packet);
+        }
         return Ok(Outcome::Pass);
     };
     if frontend.count == 0 {
