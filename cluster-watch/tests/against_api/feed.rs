@@ -306,6 +306,13 @@ async fn the_tasks_end_with_the_last_feed() {
     drop(feed);
     api.put(SERVICES, service("web", 80));
     until(&copy, "a copy goes on", |feed| port(feed) == Some(80)).await;
+    // One a kind; a request still on its way would look like somebody who came back.
+    soon("both watches", async {
+        while api.requests("WATCH").len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     drop(copy);
     let watches = api.requests("WATCH").len();
     api.cut(Welcome::Events);
