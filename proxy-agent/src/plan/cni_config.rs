@@ -29,8 +29,10 @@ pub fn text(facts: &Facts<'_>) -> String {
         .map(|cidr| json!([{ "subnet": cidr }]))
         .collect();
     let config = json!({
-        // From this version on runtimes ask for STATUS.
-        "cniVersion": "1.1.0",
+        // A runtime takes the newest version that it knows of the list; from 1.1.0 on it asks for
+        // STATUS. An older one (containerd 1.x) knows the first key only, and not 1.1.0.
+        "cniVersion": "1.0.0",
+        "cniVersions": ["0.4.0", "1.0.0", "1.1.0"],
         "name": CNI_NETWORK,
         "plugins": [{
             "type": CNI_TYPE,
@@ -64,6 +66,10 @@ mod tests {
         let config: serde_json::Value = serde_json::from_str(&text(&facts)).unwrap();
         let plugin = &config["plugins"][0];
         assert_eq!(config["name"], "flatnet");
+        assert_eq!(
+            config["cniVersion"], "1.0.0",
+            "what every runtime in use knows"
+        );
         assert_eq!(plugin["type"], "flatnet-cni");
         assert_eq!(plugin["mtu"], 1450);
         assert_eq!(
