@@ -9,6 +9,7 @@ mod pinned;
 mod add_and_del;
 mod chain;
 mod check;
+mod containerd;
 mod crash;
 mod families;
 mod gc;

@@ -26,11 +26,7 @@ pub(crate) struct Node {
 /// Runs a test on a fresh node. What the test makes in namespaces ends with its thread.
 pub(crate) fn on_a_node(test: impl FnOnce(&Node) + Send + 'static) {
     if let Some(missing) = missing() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "cannot run in CI: {missing}"
-        );
-        eprintln!("skipped: {missing}");
+        skip(missing);
         return;
     }
     let body = move || {
@@ -40,6 +36,15 @@ pub(crate) fn on_a_node(test: impl FnOnce(&Node) + Send + 'static) {
     if let Err(panic) = thread::spawn(body).join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// Says why a test does not run; in CI that is a failure.
+pub(crate) fn skip(missing: &str) {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "cannot run in CI: {missing}"
+    );
+    eprintln!("skipped: {missing}");
 }
 
 /// Where distributions put the reference plugins.
@@ -55,12 +60,9 @@ pub(crate) fn on_a_node_with_plugins(
     match folders.into_iter().find(has_all) {
         Some(folder) => on_a_node(move |node| test(node, folder)),
         None => {
-            let missing = format!("needs {plugins:?} (Debian package containernetworking-plugins)");
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "cannot run in CI: {missing}"
-            );
-            eprintln!("skipped: {missing}");
+            skip(&format!(
+                "needs {plugins:?} (Debian package containernetworking-plugins)"
+            ));
         }
     }
 }
