@@ -191,7 +191,12 @@ fn set_the_stage(node: &Node) {
     )
     .unwrap();
     fs::create_dir_all("/etc/cni/net.d").unwrap();
-    let list = json!({"cniVersion": "1.0.0", "name": "flatnet", "plugins": [node.config()]});
+    // A runtime takes the newest version it knows; containerd 1.x knows only the first key, and
+    // not 1.1.0.
+    let list = json!({
+        "cniVersion": "1.0.0", "cniVersions": ["0.4.0", "1.0.0", "1.1.0"], "name": "flatnet",
+        "plugins": [node.config()],
+    });
     fs::write("/etc/cni/net.d/10-flatnet.conflist", list.to_string()).unwrap();
 }
 
