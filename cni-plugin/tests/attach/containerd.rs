@@ -136,6 +136,8 @@ impl Drop for Containerd<'_> {
     fn drop(&mut self) {
         for name in ["client", "server"] {
             self.kill(name);
+            // One that was made and not started, as its ADD failed, stays otherwise.
+            self.ctr(&["task", "rm", "-f", name]);
         }
         let start = Instant::now();
         let busy = || !self.ctr(&["task", "ls", "-q"]).stdout.is_empty();
