@@ -11,7 +11,7 @@ use crate::lease::Leases;
 use crate::namespace::PodNamespace;
 use crate::netlink::Netlink;
 use crate::observe;
-use crate::plan::{Plan, Sysctl};
+use crate::plan::{Plan, Route, Sysctl};
 use crate::pods::Pods;
 use crate::reply::Reply;
 use crate::request::{Check, Shape};
@@ -23,7 +23,7 @@ use crate::sysctl;
 /// [`Error::Differs`] with every difference.
 pub(crate) fn check(request: &Check) -> Result<Reply, Error> {
     let namespace = PodNamespace::open(&request.shape.netns)?;
-    let (plan, mut differences) = expected(request)?;
+    let (plan, mut differences) = expected(request);
     let seen = see(&plan, &request.shape, &namespace)?;
     let owner = request.shape.attachment.lease();
     differences.extend(compare(&plan, &owner, &seen));
@@ -35,13 +35,10 @@ pub(crate) fn check(request: &Check) -> Result<Reply, Error> {
 }
 
 /// The plan that the result tells of, and what it should tell and does not.
-fn expected(request: &Check) -> Result<(Plan, Vec<Difference>), Error> {
+fn expected(request: &Check) -> (Plan, Vec<Difference>) {
     let Check { shape, previous } = request;
+    let pod = shape.attachment.interface.as_str();
     let mut missing = Vec::new();
-    let (host, pod) = (
-        shape.attachment.host_interface(),
-        shape.attachment.interface.as_str(),
-    );
     let mut mac_of = |name: &str, in_pod, place: &str| {
         let listed = previous.interface(name, in_pod);
         let mac = listed.and_then(|interface| Mac::parse(interface.mac.as_deref()?));
@@ -51,32 +48,35 @@ fn expected(request: &Check) -> Result<(Plan, Vec<Difference>), Error> {
         }
         mac
     };
-    let host_mac = mac_of(&host, false, "on the node");
+    let host_mac = mac_of(&shape.attachment.host_interface(), false, "on the node");
     let pod_mac = mac_of(pod, true, "in the pod");
-    let addresses = previous.addresses(pod);
-    if addresses.is_empty() {
+    let nets = previous.addresses(pod);
+    if nets.is_empty() {
         missing.push(Difference::missing(
             "addresses in prevResult",
             "at least one",
         ));
     }
 
-    let single: Vec<_> = addresses.iter().map(IpNet::addr).collect();
-    let mtu = previous
-        .interface(pod, true)
-        .and_then(|interface| interface.mtu);
+    let told = previous.interface(pod, true);
+    let mtu = told.and_then(|interface| interface.mtu);
     let shape = Shape {
         mac: pod_mac.unwrap_or(shape.mac),
         mtu: mtu.or(shape.mtu),
         ..shape.clone()
     };
-    let mut plan = Plan::new(&shape, &single, sysctl::has_ipv6());
+    let addresses: Vec<_> = nets.iter().map(IpNet::addr).collect();
+    let mut plan = Plan::new(&shape, &addresses, sysctl::has_ipv6());
     plan.host.mac = host_mac.unwrap_or(plan.host.mac);
-    plan.pod.addresses = addresses;
+    plan.pod.addresses = nets;
     // A later plugin may have taken a route out of the result, and out of the pod.
-    let told = |to, via: Option<_>| via.is_none_or(|hop| previous.has_route(to, hop));
-    plan.pod.routes.retain(|route| told(route.to, route.via));
-    Ok((plan, missing))
+    let is_told = |route: &Route| {
+        route
+            .via
+            .is_none_or(|hop| previous.has_route(route.to, hop))
+    };
+    plan.pod.routes.retain(is_told);
+    (plan, missing)
 }
 
 fn see(plan: &Plan, shape: &Shape, namespace: &PodNamespace) -> Result<Seen, Error> {

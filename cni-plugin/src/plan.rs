@@ -194,17 +194,30 @@ fn neighbours(addresses: &[IpAddr], mac: Mac) -> Vec<Neighbour> {
 /// The node must not take a default route from a pod that advertises itself as a router
 /// (CVE-2020-10749), also where pods have no IPv6 address but the kernel has IPv6.
 fn host_sysctls(interface: &str, ipv6: bool, speaks_ipv6: bool) -> Vec<Sysctl> {
-    let of_interface = PathBuf::from("net/ipv6/conf").join(interface);
-    let accept_ra = ipv6.then(|| (of_interface.join("accept_ra"), "0"));
-    let forwarding = speaks_ipv6.then(|| (of_interface.join("forwarding"), "1"));
-    accept_ra.into_iter().chain(forwarding).collect()
+    let accept_ra = [("accept_ra", "0")].into_iter().filter(|_| ipv6);
+    let speak = [("disable_ipv6", "0"), ("forwarding", "1")];
+    let speak = speak.into_iter().filter(|_| speaks_ipv6);
+    ipv6_sysctls(interface, accept_ra.chain(speak))
 }
 
 /// All that the pod has to know about the link it has been told.
 fn pod_sysctls(interface: &str, speaks_ipv6: bool) -> Vec<Sysctl> {
+    let settings = [
+        ("disable_ipv6", "0"),
+        ("accept_ra", "0"),
+        ("accept_dad", "0"),
+    ];
+    ipv6_sysctls(interface, settings.into_iter().filter(|_| speaks_ipv6))
+}
+
+fn ipv6_sysctls(
+    interface: &str,
+    settings: impl Iterator<Item = (&'static str, &'static str)>,
+) -> Vec<Sysctl> {
     let of_interface = PathBuf::from("net/ipv6/conf").join(interface);
-    let settings = ["accept_ra", "accept_dad"].map(|name| (of_interface.join(name), "0"));
-    settings.into_iter().filter(|_| speaks_ipv6).collect()
+    settings
+        .map(|(name, value)| (of_interface.join(name), value))
+        .collect()
 }
 
 #[cfg(test)]

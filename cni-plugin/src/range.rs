@@ -64,8 +64,9 @@ enum Gateway {
     /// The configuration names it: never given away, as with `host-local`.
     Kept(IpAddr),
     /// It does not, and then `host-local` would keep this one. Here no address is needed for a
-    /// gateway, so a pod may have it, but only when all others are taken: while it is free a
-    /// node can move to `bridge` with its pods' leases kept.
+    /// gateway, so a pod may have it, but only when all others are taken. While it is free a node
+    /// can move to `host-local` with `bridge` and keep its pods' leases; a pod that has it would
+    /// share it with the bridge, and must go first. Who plans to move names the gateway.
     LastResort(IpAddr),
 }
 

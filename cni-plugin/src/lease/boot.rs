@@ -41,7 +41,9 @@ impl Leases<'_> {
     /// A note of another boot says that this is the first ADD here in this one. That does not
     /// make every lease old: a node may have come back to flatnet from `host-local`, which leaves
     /// the note as it is. So a lease must also have been made before this boot began. A clock
-    /// that was set back since then makes an old lease look young, and it stays until GC.
+    /// that was set back since then makes an old lease look young, and it stays until GC. One that
+    /// was set forward between such a lease of `host-local`'s and the return to flatnet, all in
+    /// one boot, would make it look old; that is the one case this cannot tell.
     ///
     /// Without a note nothing is known: the node was `host-local`'s until now.
     pub(super) fn recover_from_reboot(&self, boot: &Boot) -> Result<(), Error> {

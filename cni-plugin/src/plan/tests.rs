@@ -113,8 +113,14 @@ fn settings_of_each_family() {
     assert_eq!(settings(&v4.host), ["accept_ra=0"]);
     assert_eq!(settings(&v4.pod), [""; 0]);
     let both = mk_plan(&["10.244.1.7", "fd00:1::7"]);
-    assert_eq!(settings(&both.host), ["accept_ra=0", "forwarding=1"]);
-    assert_eq!(settings(&both.pod), ["accept_ra=0", "accept_dad=0"]);
+    assert_eq!(
+        settings(&both.host),
+        ["accept_ra=0", "disable_ipv6=0", "forwarding=1"]
+    );
+    assert_eq!(
+        settings(&both.pod),
+        ["disable_ipv6=0", "accept_ra=0", "accept_dad=0"]
+    );
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::node::{Node, Pod, address_of, filters, host_end_of, ip_json, on_a_node, read};
+use crate::ask::{filters, ip_json, read};
+use crate::node::{Node, Pod, on_a_node};
+use crate::result::{address_of, host_end_of};
 
 #[test]
 fn add_makes_what_the_result_says_and_del_removes_it() {
@@ -163,7 +165,7 @@ fn a_container_may_have_two_interfaces() {
         let pod = Pod::new();
         let first = node.add("c1", &pod);
         // The default route is the first's; the second has to be asked for without one.
-        pod.inside(|| crate::node::ip(&["route", "flush", "table", "main"]));
+        pod.inside(|| crate::ask::ip(&["route", "flush", "table", "main"]));
         let second = node
             .call("ADD", "c1", &pod.path())
             .with("CNI_IFNAME", "net1")

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::ask::{filters, read};
 use crate::call::Call;
-use crate::node::{Node, Pod, address_of, filters, host_end_of, on_a_node_with_plugins, read};
+use crate::node::{Node, Pod, on_a_node_with_plugins};
+use crate::result::{address_of, host_end_of};
 
 const PLUGINS: [&str; 3] = ["portmap", "bandwidth", "tuning"];
 

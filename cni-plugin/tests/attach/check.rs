@@ -4,9 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::ask::{ip, read};
 use crate::call::Call;
-use crate::node::{Node, Pod, host_end_of, ip, on_a_node, read};
+use crate::node::{Node, Pod, on_a_node};
 use crate::pinned;
+use crate::result::host_end_of;
 
 const BOTH: [&str; 2] = ["10.244.1.0/24", "fd00:10:244:1::/64"];
 
@@ -132,7 +134,7 @@ fn each_change_of_the_kernels_is_told() {
             }
             let result = node.add("c1", &pod);
             let command = command.replace("fn…", &host_end_of(&result));
-            let run = || crate::node::run(&command.split(' ').collect::<Vec<_>>());
+            let run = || crate::ask::run(&command.split(' ').collect::<Vec<_>>());
             match place {
                 "pod" => pod.inside(run),
                 _ => run(),

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::ask::ip;
 use crate::call::Call;
-use crate::node::{Node, Pod, host_end_of, ip, on_a_node};
+use crate::node::{Node, Pod, on_a_node};
+use crate::result::host_end_of;
 
 const KILLS: usize = 200;
 /// Of so many attachments one is left alone, to see that GC leaves it alone too.

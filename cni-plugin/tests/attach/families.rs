@@ -4,7 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::node::{Pod, addresses_of, host_end_of, ip_json, on_a_node, read};
+use crate::ask::{ip_json, read};
+use crate::node::{Pod, on_a_node};
+use crate::result::{addresses_of, host_end_of};
 
 const BOTH: [&str; 2] = ["10.244.1.0/24", "fd00:10:244:1::/64"];
 
@@ -84,6 +86,20 @@ fn check_node_side(host: &str, result: &Value) {
     }
     let addresses = ip_json(&["-6", "address", "show", "dev", host]);
     assert_eq!(addresses, json!([]), "the host end has none of its own");
+}
+
+#[test]
+fn ipv6_where_new_interfaces_start_without_it() {
+    on_a_node(|node| {
+        let node = node.with_subnets(&BOTH);
+        let pod = Pod::new();
+        let default = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
+        fs::write(default, "1").unwrap();
+        pod.inside(|| fs::write(default, "1").unwrap());
+        let result = node.add("c1", &pod);
+        check_pod_side(&pod, &result);
+        check_node_side(&host_end_of(&result), &result);
+    });
 }
 
 #[test]

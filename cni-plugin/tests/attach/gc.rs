@@ -4,8 +4,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::ask::{ip, ip_json};
 use crate::call::Call;
-use crate::node::{Node, Pod, address_of, host_end_of, ip, ip_json, on_a_node};
+use crate::node::{Node, Pod, on_a_node};
+use crate::result::{address_of, host_end_of};
 
 fn gc(node: &Node, valid: &[&str]) -> Call {
     let listed = |container: &&str| json!({"containerID": container, "ifname": "eth0"});

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::ask::read;
 use crate::call::Call;
-use crate::node::{Node, Pod, address_of, on_a_node_with_plugins, read};
+use crate::node::{Node, Pod, on_a_node_with_plugins};
+use crate::result::address_of;
 
 fn on_a_node_with_host_local(test: impl FnOnce(&Node, &Path) + Send + 'static) {
     on_a_node_with_plugins(&["host-local"], move |node, folder| {

@@ -13,6 +13,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::{Value, json};
 
+use crate::ask::{ip, ip_json};
 use crate::call::Call;
 use crate::pinned::{self, Entry, Verdict};
 
@@ -26,11 +27,7 @@ pub(crate) struct Node {
 /// Runs a test on a fresh node. What the test makes in namespaces ends with its thread.
 pub(crate) fn on_a_node(test: impl FnOnce(&Node) + Send + 'static) {
     if let Some(missing) = missing() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "cannot run in CI: {missing}"
-        );
-        eprintln!("skipped: {missing}");
+        skip(missing);
         return;
     }
     let body = move || {
@@ -40,6 +37,15 @@ pub(crate) fn on_a_node(test: impl FnOnce(&Node) + Send + 'static) {
     if let Err(panic) = thread::spawn(body).join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// Says why a test does not run; in CI that is a failure.
+pub(crate) fn skip(missing: &str) {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "cannot run in CI: {missing}"
+    );
+    eprintln!("skipped: {missing}");
 }
 
 /// Where distributions put the reference plugins.
@@ -55,12 +61,9 @@ pub(crate) fn on_a_node_with_plugins(
     match folders.into_iter().find(has_all) {
         Some(folder) => on_a_node(move |node| test(node, folder)),
         None => {
-            let missing = format!("needs {plugins:?} (Debian package containernetworking-plugins)");
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "cannot run in CI: {missing}"
-            );
-            eprintln!("skipped: {missing}");
+            skip(&format!(
+                "needs {plugins:?} (Debian package containernetworking-plugins)"
+            ));
         }
     }
 }
@@ -246,81 +249,4 @@ impl Pod {
             scope.spawn(enter).join().unwrap()
         })
     }
-}
-
-/// Runs `ip`, which must succeed.
-pub(crate) fn ip(arguments: &[&str]) {
-    run(&[&["ip"], arguments].concat());
-}
-
-/// Runs a command, which must succeed.
-pub(crate) fn run(words: &[&str]) {
-    let (program, arguments) = words.split_first().unwrap();
-    let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{words:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-/// What `ip -j` says.
-pub(crate) fn ip_json(arguments: &[&str]) -> Value {
-    let output = Command::new("ip")
-        .args(["-j", "-d"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "ip {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = if output.stdout.is_empty() {
-        b"[]"
-    } else {
-        output.stdout.as_slice()
-    };
-    serde_json::from_slice(text).unwrap()
-}
-
-/// The filters of what comes in on an interface.
-pub(crate) fn filters(interface: &str) -> Vec<Value> {
-    let arguments = ["-j", "-d", "filter", "show", "dev", interface, "ingress"];
-    let output = Command::new("tc").args(arguments).output().unwrap();
-    let filters: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-    let whole = filters
-        .into_iter()
-        .filter(|filter| filter["options"].is_object());
-    whole.collect()
-}
-
-/// The pod's first address in an ADD result, without its prefix.
-pub(crate) fn address_of(result: &Value) -> String {
-    addresses_of(result)[0].to_string()
-}
-
-/// The pod's addresses in an ADD result, each of which must be one of a host.
-pub(crate) fn addresses_of(result: &Value) -> Vec<IpAddr> {
-    let ips = result["ips"].as_array().unwrap().iter();
-    let addresses = ips.map(|ip| {
-        let (address, prefix) = ip["address"].as_str().unwrap().split_once('/').unwrap();
-        let address: IpAddr = address.parse().unwrap();
-        assert_eq!(prefix, if address.is_ipv4() { "32" } else { "128" });
-        address
-    });
-    addresses.collect()
-}
-
-/// The name of the host end in an ADD result.
-pub(crate) fn host_end_of(result: &Value) -> String {
-    result["interfaces"][0]["name"].as_str().unwrap().to_owned()
-}
-
-/// What a file says, trimmed.
-pub(crate) fn read(path: impl AsRef<Path>) -> String {
-    let path = path.as_ref();
-    let text =
-        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.trim().to_owned()
 }

@@ -5,8 +5,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::node::{Node, Pod, address_of, ip, ip_json, on_a_node};
+use crate::ask::{ip, ip_json};
+use crate::node::{Node, Pod, on_a_node};
 use crate::pinned::{self, Verdict};
+use crate::result::address_of;
 
 fn message(error: &Value) -> &str {
     error["msg"].as_str().unwrap()

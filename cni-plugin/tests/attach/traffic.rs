@@ -6,8 +6,9 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::node::{Node, Pod, addresses_of, on_a_node};
+use crate::node::{Node, Pod, on_a_node};
 use crate::pinned::Verdict;
+use crate::result::addresses_of;
 
 /// Long enough for a loaded machine; only a failure waits it out.
 const PATIENCE: Duration = Duration::from_secs(3);

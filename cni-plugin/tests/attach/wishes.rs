@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::node::{Pod, address_of, addresses_of, host_end_of, ip, ip_json, on_a_node};
+use crate::ask::{ip, ip_json};
+use crate::node::{Pod, on_a_node};
+use crate::result::{address_of, addresses_of, host_end_of};
 
 #[test]
 fn addresses_that_are_asked_for() {
