@@ -25,6 +25,16 @@ pub mod map {
     pub const SOCKET_PEERS: &str = "socket_peers";
     /// [`crate::Ip`] -> [`crate::Pod`].
     pub const PODS: &str = "pods";
+    /// [`crate::FrontendKey`] -> [`crate::HostPort`].
+    pub const HOST_PORTS: &str = "host_ports";
+    /// [`crate::Ip`] -> [`crate::NodeAddress`].
+    pub const NODE_ADDRESSES: &str = "node_addresses";
+    /// [`crate::Cidr`] -> u32.
+    pub const INSIDE: &str = "inside";
+    /// Interface index (u32) -> [`crate::Uplink`].
+    pub const UPLINKS: &str = "uplinks";
+    /// [`crate::FragmentKey`] -> [`crate::FragmentPorts`].
+    pub const FRAGMENTS: &str = "fragments";
     /// [`crate::Counter`] -> u64 on each CPU.
     pub const COUNTERS: &str = "counters";
 }

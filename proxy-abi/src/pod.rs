@@ -13,12 +13,15 @@ pub struct Pod {
     pub ifindex: u32,
     /// Ethernet address of the pod's end.
     pub mac: [u8; 6],
-    zero: [u8; 2],
+    flags: u16,
 }
 
 crate::plain_bytes!(Pod, 12);
 
 impl Pod {
+    /// Its traffic must pass the node's stack, where a queueing discipline limits it.
+    const SHAPED: u16 = 1;
+
     /// The pod behind interface `ifindex`, whose own end has `mac`.
     #[inline(always)]
     #[must_use]
@@ -26,7 +29,23 @@ impl Pod {
         Self {
             ifindex,
             mac,
-            zero: [0; 2],
+            flags: 0,
         }
+    }
+
+    /// The same pod, its traffic kept on the node's stack: another plugin of the chain limits its
+    /// bandwidth there, and a redirect would pass the limit by.
+    #[inline(always)]
+    #[must_use]
+    pub const fn shaped(mut self) -> Self {
+        self.flags |= Self::SHAPED;
+        self
+    }
+
+    /// Whether packets from and to this pod must stay on the node's stack.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_shaped(&self) -> bool {
+        self.flags & Self::SHAPED != 0
     }
 }

@@ -7,6 +7,11 @@
 //! | `flows` | tuple on arrival -> what to rewrite | packet programs | least recently used goes |
 //! | `socket_peers` | socket cookie -> frontend and endpoint | connect programs | the same |
 //! | `pods` | address -> interface and Ethernet address | CNI plugin | ADD fails |
+//! | `host_ports` | address, port, protocol -> pod's address and port | CNI plugin | ADD fails |
+//! | `node_addresses` | address -> flags | agent | the agent reports it |
+//! | `inside` | prefix -> nothing | agent | the agent reports it |
+//! | `uplinks` | interface -> masquerade's address and ports | agent | the agent reports it |
+//! | `fragments` | datagram -> its ports | packet programs | least recently used goes |
 //! | `counters` | counter -> packets or sockets, per CPU | all programs | fixed |
 //!
 //! All of these are pinned by name, so that they outlive the agent. Sizes are defaults; the agent
@@ -16,10 +21,13 @@ use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::{BPF_ANY, BPF_F_NO_PREALLOC, BPF_NOEXIST};
 use aya_ebpf::helpers::bpf_get_socket_cookie;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::programs::SockAddrContext;
 use packet::refusal;
-use proxy_abi::{Counter, Endpoint, Flow, FlowKey, Frontend, FrontendKey, Ip, Pod, SocketPeer};
+use proxy_abi::{
+    Counter, Endpoint, Flow, FlowKey, FragmentKey, FragmentPorts, Frontend, FrontendKey, HostPort,
+    Ip, NodeAddress, Pod, SocketPeer, Uplink,
+};
 
 /// 65 536 frontends: 10 000 Services with a few ports and addresses each. Not preallocated: the
 /// size is a bound, and the memory what is used.
@@ -43,6 +51,26 @@ static SOCKET_PEERS: LruHashMap<u64, SocketPeer> = LruHashMap::pinned(65_536, 0)
 /// that is just coming, which has not its address and drops it.
 #[map(name = "pods")]
 static PODS: HashMap<Ip, Pod> = HashMap::pinned(4_096, BPF_F_NO_PREALLOC);
+
+/// 4 096 host ports. Not preallocated, as `frontends`.
+#[map(name = "host_ports")]
+static HOST_PORTS: HashMap<FrontendKey, HostPort> = HashMap::pinned(4_096, BPF_F_NO_PREALLOC);
+
+/// 1 024 addresses of this node's own interfaces.
+#[map(name = "node_addresses")]
+static NODE_ADDRESSES: HashMap<Ip, NodeAddress> = HashMap::pinned(1_024, BPF_F_NO_PREALLOC);
+
+/// 32 768 prefixes: the pod CIDRs and addresses of 5 000 nodes in two families, and exclusions.
+#[map(name = "inside")]
+static INSIDE: LpmTrie<Ip, u32> = LpmTrie::pinned(32_768, BPF_F_NO_PREALLOC);
+
+/// 64 uplinks.
+#[map(name = "uplinks")]
+static UPLINKS: HashMap<u32, Uplink> = HashMap::pinned(64, 0);
+
+/// 16 384 datagrams on their way.
+#[map(name = "fragments")]
+static FRAGMENTS: LruHashMap<FragmentKey, FragmentPorts> = LruHashMap::pinned(16_384, 0);
 
 #[map(name = "counters")]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::pinned(Counter::COUNT, 0);

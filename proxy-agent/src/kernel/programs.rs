@@ -29,12 +29,17 @@ pub const ALL: [&str; 7] = [
 ];
 
 /// Every map of the kernel half.
-pub const MAPS: [&str; 6] = [
+pub const MAPS: [&str; 11] = [
     map::FRONTENDS,
     map::ENDPOINTS,
     map::FLOWS,
     map::SOCKET_PEERS,
     map::PODS,
+    map::HOST_PORTS,
+    map::NODE_ADDRESSES,
+    map::INSIDE,
+    map::UPLINKS,
+    map::FRAGMENTS,
     map::COUNTERS,
 ];
 
