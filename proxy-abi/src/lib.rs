@@ -24,7 +24,7 @@ pub use counter::Counter;
 pub use endpoint::Endpoint;
 pub use flow::{Flow, FlowKey, Part};
 pub use fragment::{FragmentKey, FragmentPorts};
-pub use frontend::{Frontend, FrontendKey};
+pub use frontend::{Frontend, FrontendKey, List, Offer, Treatment};
 pub use host_port::HostPort;
 pub use node::{Cidr, NodeAddress, Uplink};
 pub use pod::Pod;

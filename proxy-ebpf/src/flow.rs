@@ -61,16 +61,16 @@ fn keep_reply(packet: &Packet, flow: &Flow, generation: u32) {
 /// bytes of stack beside the packet.
 #[inline(never)]
 pub(crate) fn make(packet: &Packet, frontend: &Frontend, made: &mut Flow) -> Result<(), Drop> {
-    let first = choice::index(choice::flow_hash(&packet.key), frontend.count);
+    let first = choice::index(choice::flow_hash(&packet.key), frontend.offer.inside.count);
     let dialled = (packet.key.destination, packet.key.destination_port);
     for attempt in 0..ATTEMPTS {
         let index = first.wrapping_add(attempt);
-        let index = if index < frontend.count {
+        let index = if index < frontend.offer.inside.count {
             index
         } else {
-            index - frontend.count
+            index - frontend.offer.inside.count
         };
-        if index >= frontend.count {
+        if index >= frontend.offer.inside.count {
             break; // Fewer endpoints than attempts, and all were tried.
         }
         let endpoint = service::endpoint(frontend, index)?.at();

@@ -21,7 +21,7 @@ pub(crate) fn at(address: Ip, port: Port, protocol: u8) -> Option<Frontend> {
 /// The endpoint number `index` of a frontend's list; `index` must be below its count.
 #[inline(always)]
 pub(crate) fn endpoint(frontend: &Frontend, index: u32) -> Result<Endpoint, Drop> {
-    match maps::endpoint(frontend.first_slot.wrapping_add(index)) {
+    match maps::endpoint(frontend.offer.inside.first_slot.wrapping_add(index)) {
         // Port 0 is what an unwritten slot holds.
         Some(endpoint) if endpoint.port.number() != 0 => Ok(endpoint),
         _ => Err(Drop::EmptySlot),
@@ -31,7 +31,9 @@ pub(crate) fn endpoint(frontend: &Frontend, index: u32) -> Result<Endpoint, Drop
 /// Whether `at` is in the frontend's list now.
 #[inline(always)]
 pub(crate) fn serves(frontend: &Frontend, at: (Ip, Port)) -> bool {
-    choice::contains(frontend.count, &Endpoint::new(at.0, at.1), |index| {
-        maps::endpoint(frontend.first_slot.wrapping_add(index))
-    })
+    choice::contains(
+        frontend.offer.inside.count,
+        &Endpoint::new(at.0, at.1),
+        |index| maps::endpoint(frontend.offer.inside.first_slot.wrapping_add(index)),
+    )
 }

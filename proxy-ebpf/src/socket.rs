@@ -82,12 +82,15 @@ pub(crate) fn connect(address: &impl Address) -> SocketOutcome {
     let Some(frontend) = service::at(dialled.0, dialled.1, protocol::TCP) else {
         return SocketOutcome::NotOurs;
     };
-    if frontend.count == 0 {
+    if frontend.offer.inside.count == 0 {
         return SocketOutcome::Refused;
     }
     // SAFETY: the helper takes nothing and returns a number.
     let random = unsafe { bpf_get_prandom_u32() };
-    let Ok(endpoint) = service::endpoint(&frontend, choice::index(random, frontend.count)) else {
+    let Ok(endpoint) = service::endpoint(
+        &frontend,
+        choice::index(random, frontend.offer.inside.count),
+    ) else {
         // An empty slot is the agent's mistake: the packet path will count and drop it.
         return SocketOutcome::NotOurs;
     };

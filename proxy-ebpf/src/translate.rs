@@ -83,7 +83,7 @@ fn anew(skb: &Skb, packet: &mut Packet) -> Result<Outcome, Drop> {
         }
         return Ok(Outcome::Pass);
     };
-    if frontend.count == 0 {
+    if frontend.offer.inside.count == 0 {
         return Ok(Outcome::NoEndpoint);
     }
     let mut flow = Flow::default();

@@ -82,7 +82,8 @@ impl ServiceMaps {
     }
 
     fn list(&self, frontend: &Frontend) -> Result<Vec<Endpoint>, MapsError> {
-        let slots = (0..frontend.count).map(|index| frontend.first_slot.wrapping_add(index));
+        let proxy_abi::List { first_slot, count } = frontend.offer.inside;
+        let slots = (0..count).map(|index| first_slot.wrapping_add(index));
         let read = |slot| {
             self.endpoints.get(&slot, 0).map_err(|source| MapsError {
                 doing: format!("read slot {slot}"),

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use cluster_model::ServiceName;
-use proxy_abi::{Endpoint, Frontend, FrontendKey};
+use proxy_abi::{Endpoint, Frontend, FrontendKey, List, Offer};
 
 use super::desired::Lists;
 use super::slots::{OutOfSlots, Run, Slots};
@@ -163,7 +163,8 @@ impl Table {
                 endpoints: endpoints.clone(),
             });
         }
-        let frontend = Frontend::new(&key, first_slot, count, generation);
+        let offer = Offer::to_all(List { first_slot, count });
+        let frontend = Frontend::new(&key, offer, generation);
         operations.push(Operation::PointFrontend { key, frontend });
         self.held.insert(
             key,
@@ -192,9 +193,10 @@ impl Table {
 }
 
 fn run_of(frontend: &Frontend) -> Option<Run> {
-    (frontend.count > 0).then_some(Run {
-        first: frontend.first_slot,
-        len: frontend.count,
+    let List { first_slot, count } = frontend.offer.inside;
+    (count > 0).then_some(Run {
+        first: first_slot,
+        len: count,
     })
 }
 
@@ -230,12 +232,8 @@ impl fmt::Display for Operation {
                 })
             }
             Self::PointFrontend { key, frontend } => {
-                let Frontend {
-                    first_slot,
-                    count,
-                    generation,
-                    ..
-                } = frontend;
+                let List { first_slot, count } = frontend.offer.inside;
+                let generation = frontend.generation;
                 write!(
                     out,
                     "point {} at {count} endpoints from slot {first_slot}, generation {generation}",

@@ -24,10 +24,14 @@ fn wants<const N: usize>(name: &str, lists: [(FrontendKey, &[u8]); N]) -> (Servi
     (service(name), lists.collect())
 }
 
+fn offer(first_slot: u32, count: u32) -> Offer {
+    Offer::to_all(List { first_slot, count })
+}
+
 fn point(key: FrontendKey, first_slot: u32, count: u32, generation: u32) -> Operation {
     Operation::PointFrontend {
         key,
-        frontend: Frontend::new(&key, first_slot, count, generation),
+        frontend: Frontend::new(&key, offer(first_slot, count), generation),
     }
 }
 
@@ -150,7 +154,7 @@ fn a_changed_service_leaves_the_others_alone() {
 fn after_a_restart_the_kernel_is_believed() {
     let now = Instant::now();
     let held = |key: FrontendKey, first_slot, lasts: &[u8]| {
-        let frontend = Frontend::new(&key, first_slot, lasts.len() as u32, 7);
+        let frontend = Frontend::new(&key, offer(first_slot, lasts.len() as u32), 7);
         let endpoints = lasts.iter().map(|last| at(*last)).collect();
         (
             key,
@@ -234,7 +238,7 @@ fn what_has_no_place_keeps_nothing_else_from_its_own() {
 #[test]
 fn an_entry_that_is_not_whole_is_written_again() {
     let now = Instant::now();
-    let other = Frontend::new(&key(9), 0, 1, 7);
+    let other = Frontend::new(&key(9), offer(0, 1), 7);
     let observed = BTreeMap::from([(
         key(1),
         Held {
