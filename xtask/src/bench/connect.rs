@@ -49,7 +49,7 @@ const CASES: &[(&str, &str)] = &[("same-node", "client-near"), ("cross-node", "c
 /// # Errors
 /// When the lab does not come up or a measurement fails.
 pub(super) fn run(workspace: &Workspace, rounds: usize) -> anyhow::Result<Vec<Row>> {
-    let cluster = Cluster::up(workspace)?;
+    let cluster = Cluster::up(workspace, 2)?;
     cluster.apply(MANIFEST)?;
     let service = format!(
         "{}:{PORT}",

@@ -4,8 +4,13 @@
 //! cases (see [`connect`]).
 
 mod frame;
+mod quantile;
+mod namespace;
+mod plugin;
 mod cluster;
 mod connect;
+mod cni;
+mod path;
 mod table;
 
 use std::path::PathBuf;
@@ -16,6 +21,7 @@ use clap::Args;
 
 use self::frame::Row;
 use crate::lab;
+use crate::setup::{self, Scope};
 use crate::workspace::Workspace;
 
 /// Arguments of `cargo xtask bench`.
@@ -42,11 +48,24 @@ struct Bench {
     run: fn(&Workspace, usize) -> anyhow::Result<Vec<Row>>,
 }
 
-const BENCHES: &[Bench] = &[Bench {
-    name: connect::NAME,
-    about: "connect, one byte, close: through the cluster IP against the endpoint's own address",
-    run: connect::run,
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: connect::NAME,
+        about: "connect, one byte, close: through the cluster IP against the endpoint's address",
+        run: connect::run,
+    },
+    Bench {
+        name: cni::NAME,
+        about: "wall time of ADD and DEL, 1, 10 and 100 at once, against ptp and bridge",
+        run: cni::run,
+    },
+    Bench {
+        name: path::NAME,
+        about: "pod to pod, on one node and across: requests, connections, streams, against ptp, \
+                bridge and the bare veth pair",
+        run: path::run,
+    },
+];
 
 /// Runs one bench; the table goes to stdout.
 ///
@@ -70,6 +89,7 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<Exi
         let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
         bail!("there is no bench {name:?}; there is {}", names.join(", "));
     };
+    setup::ensure(Scope::Bench)?;
     lab::prepare(workspace)?;
     let rows = (bench.run)(workspace, usize::from(*rounds))?;
     print!("{}", table::render(&rows));
