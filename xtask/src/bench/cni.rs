@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::json;
 
+use super::Plan;
 use super::cluster::Cluster;
 use super::frame::{self, Better, Contender, Row};
 use super::namespace::{self, Room};
@@ -36,6 +37,12 @@ struct Load {
     pods: usize,
     /// By how much fewer rounds are measured: a hundred processes at once take their time.
     fewer: usize,
+}
+
+impl Load {
+    fn case(&self, verb: &str) -> String {
+        format!("{verb}/{}", self.width)
+    }
 }
 
 const LOADS: &[Load] = &[
@@ -65,11 +72,13 @@ struct Calls {
 /// The calls of one verb.
 type Times = fn(&Calls) -> &[f64];
 
+const VERBS: [(&str, Times); 2] = [("add", |calls| &calls.add), ("del", |calls| &calls.del)];
+
 /// Measures all cases beside a lab of one node.
 ///
 /// # Errors
 /// When the lab does not come up or a plugin fails.
-pub(super) fn run(workspace: &Workspace, rounds: usize) -> anyhow::Result<Vec<Row>> {
+pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let binary = static_binary(workspace)?;
     println!(
         "{BINARY}: {} bytes, static ({STATIC_TARGET})",
@@ -80,9 +89,12 @@ pub(super) fn run(workspace: &Workspace, rounds: usize) -> anyhow::Result<Vec<Ro
     namespace::apart(|room| {
         let plugins = plugins(room, &binary, &bpffs)?;
         let mut rows = Vec::new();
-        for load in LOADS {
-            rows.extend(measure(room, &plugins, load, rounds)?);
+        let wanted = |load: &&Load| VERBS.iter().any(|(verb, _)| plan.wants(&load.case(verb)));
+        for load in LOADS.iter().filter(wanted) {
+            rows.extend(measure(room, &plugins, load, plan.rounds)?);
         }
+        // ADD and DEL are measured together.
+        rows.retain(|row| plan.wants(&row.case));
         Ok(rows)
     })
 }
@@ -136,7 +148,7 @@ fn measure(
         });
     let measured = frame::alternate(&case, contenders.collect(), rounds)?;
     step.done();
-    rows(load.width, rounds, &measured)
+    rows(load, rounds, &measured)
 }
 
 /// Makes the pods' namespaces, has the plugin add and delete all of them, and lets them go.
@@ -158,15 +170,10 @@ fn calls(room: &Room, plugin: &Plugin, load: &Load) -> anyhow::Result<Calls> {
 }
 
 /// The quantiles over the calls of all rounds: a single round has too few for a p99.
-fn rows(
-    width: usize,
-    rounds: usize,
-    measured: &[(String, Vec<Calls>)],
-) -> anyhow::Result<Vec<Row>> {
+fn rows(load: &Load, rounds: usize, measured: &[(String, Vec<Calls>)]) -> anyhow::Result<Vec<Row>> {
     let (ours, peers) = measured.split_first().context("nobody was measured")?;
-    let verbs: [(&str, Times); 2] = [("add", |calls| &calls.add), ("del", |calls| &calls.del)];
     let mut rows = Vec::new();
-    for (verb, times) in verbs {
+    for (verb, times) in VERBS {
         for (metric, q) in QUANTILES {
             let value = |(name, calls): &(String, Vec<Calls>)| {
                 let all: Vec<f64> = calls.iter().flat_map(times).copied().collect();
@@ -174,7 +181,7 @@ fn rows(
             };
             rows.push(Row {
                 bench: NAME.to_owned(),
-                case: format!("{verb}/{width}"),
+                case: load.case(verb),
                 metric: (*metric).to_owned(),
                 unit: "ms".to_owned(),
                 better: Better::Lower,
@@ -201,7 +208,7 @@ mod tests {
             ("ours".to_owned(), vec![round(1), round(51)]),
             ("ptp".to_owned(), vec![round(101), round(151)]),
         ];
-        let rows = rows(10, 2, &measured).expect("somebody was measured");
+        let rows = rows(&LOADS[1], 2, &measured).expect("somebody was measured");
         let shown: Vec<_> = rows
             .iter()
             .map(|row| {
@@ -218,6 +225,6 @@ mod tests {
                 "del/10 p99 1 1",
             ]
         );
-        assert!(super::rows(10, 2, &[]).is_err());
+        assert!(super::rows(&LOADS[1], 2, &[]).is_err());
     }
 }

@@ -16,7 +16,7 @@ mod table;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use self::frame::Row;
@@ -36,6 +36,9 @@ pub(crate) struct BenchArgs {
     /// How often each contender is measured (once more to warm up).
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
+    /// Measure only the cases that have this in their names.
+    #[arg(long, value_name = "WORD", default_value = "")]
+    case: String,
     /// Print the name of every bench and run none.
     #[arg(long)]
     list: bool,
@@ -45,7 +48,20 @@ pub(crate) struct BenchArgs {
 struct Bench {
     name: &'static str,
     about: &'static str,
-    run: fn(&Workspace, usize) -> anyhow::Result<Vec<Row>>,
+    run: fn(&Workspace, &Plan) -> anyhow::Result<Vec<Row>>,
+}
+
+/// How much of a bench is to be done.
+struct Plan {
+    rounds: usize,
+    /// What a case has in its name to be measured; every name has the empty word.
+    case: String,
+}
+
+impl Plan {
+    fn wants(&self, case: &str) -> bool {
+        case.contains(&self.case)
+    }
 }
 
 const BENCHES: &[Bench] = &[
@@ -76,6 +92,7 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<Exi
         name,
         json,
         rounds,
+        case,
         list,
     } = args;
     if *list {
@@ -91,7 +108,12 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<Exi
     };
     setup::ensure(Scope::Bench)?;
     lab::prepare(workspace)?;
-    let rows = (bench.run)(workspace, usize::from(*rounds))?;
+    let plan = Plan {
+        rounds: usize::from(*rounds),
+        case: case.clone(),
+    };
+    let rows = (bench.run)(workspace, &plan)?;
+    ensure!(!rows.is_empty(), "bench {name} has no case like {case:?}");
     print!("{}", table::render(&rows));
     if let Some(file) = json {
         let text = serde_json::to_string_pretty(&rows).context("rows are no JSON")?;

@@ -1,5 +1,6 @@
-//! The processor time that a load costs, as far as it can be attributed: the threads that make
-//! it, and the kernel's `ksoftirqd`, which takes over when they fall behind. Packets between
+//! Processors: where a load runs, and the time that it costs.
+//!
+//! The time is counted as far as it can be attributed: the threads that make the load, and the kernel's `ksoftirqd`, which takes over when they fall behind. Packets between
 //! namespaces travel in soft interrupts on the sender's time, so a quiet thread's work for
 //! others is in there too; what else the machine does is not.
 
@@ -8,7 +9,36 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
+
+/// One CPU for all threads that take turns. Left to the scheduler, they now share one and now
+/// have one each, and a wake-up of another CPU, which a hypervisor may have put to sleep, costs
+/// several times the path that is to be measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SharedCpu(usize);
+
+impl SharedCpu {
+    /// The CPU that the calling thread is on.
+    ///
+    /// # Errors
+    /// Never, on a kernel that counts its CPUs.
+    pub(super) fn here() -> anyhow::Result<Self> {
+        Ok(Self(sched_getcpu().context("which CPU is this?")?))
+    }
+
+    /// Keeps the calling thread there for good.
+    ///
+    /// # Errors
+    /// When this process may not run there (any more).
+    pub(super) fn stay(self) -> anyhow::Result<()> {
+        let mut only = CpuSet::new();
+        only.set(self.0)
+            .and_then(|()| sched_setaffinity(Pid::from_raw(0), &only))
+            .with_context(|| format!("cannot stay on CPU {}", self.0))
+    }
+}
 
 /// What the calling thread has used so far.
 ///
@@ -72,6 +102,16 @@ mod tests {
         ] {
             assert_eq!(running(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn threads_that_take_turns_share_a_cpu() {
+        let cpu = SharedCpu::here().expect("a CPU");
+        let stayed = std::thread::spawn(move || {
+            cpu.stay().expect("it may run where this test does");
+            sched_getcpu().expect("a CPU")
+        });
+        assert_eq!(stayed.join().expect("no panic"), cpu.0);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The load: TCP between two namespaces, in three kinds, each bounded in time.
 //!
 //! Connections are set up in their namespaces and then handed to plain threads: a socket stays
-//! where it was made. The server's thread and the client's are left to the scheduler, as the
-//! processes of two pods are.
+//! where it was made. Where client and server take turns they share a CPU ([`SharedCpu`]), so that
+//! the rate is what the path costs; streams are left to the scheduler, as two pods' processes are.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 
-use super::cpu::{self, SoftInterrupts};
+use super::cpu::{self, SharedCpu, SoftInterrupts};
 use super::stage::{Leg, PORT};
 use crate::bench::namespace::inside;
 use crate::bench::quantile::quantile;
@@ -93,11 +93,18 @@ impl Load {
 
 fn requests(server: &Server, leg: &Leg) -> anyhow::Result<Vec<f64>> {
     let (client, mut served) = connected(server, leg)?;
+    let cpu = SharedCpu::here()?;
     let turns = thread::scope(|scope| {
-        scope.spawn(move || while matches!(echo(&mut served), Ok(true)) {});
-        scope.spawn(|| ask(client)).join()
-    });
-    Ok(summary(&turns.map_err(|_panic| anyhow!("a panic"))??))
+        scope.spawn(move || {
+            // The client says what went wrong: it gets no answer.
+            cpu.stay().ok()?;
+            while echo(&mut served).ok()? {}
+            Some(())
+        });
+        let asking = scope.spawn(move || cpu.stay().and_then(|()| ask(client)));
+        asking.join().map_err(|_panic| anyhow!("a panic"))?
+    })?;
+    Ok(summary(&turns))
 }
 
 /// Microseconds of each request.
@@ -117,13 +124,16 @@ fn ask(mut stream: TcpStream) -> anyhow::Result<Vec<f64>> {
 }
 
 fn connections(server: &Server, leg: &Leg) -> anyhow::Result<Vec<f64>> {
+    let cpu = SharedCpu::here()?;
     let turns = thread::scope(|scope| {
         let serving = scope.spawn(|| {
+            cpu.stay()?;
             // A connection that ends without a byte is the end.
             while echo(&mut server.accept()?)? {}
             anyhow::Ok(())
         });
         let turns = inside(&leg.client, || {
+            cpu.stay()?;
             (0..CONNECTIONS).map(|_| connect(leg.server)).collect()
         });
         server.wake()?;

@@ -14,7 +14,7 @@ use self::load::Load;
 use self::stage::{Leg, Stage, Variant};
 use super::cluster::Cluster;
 use super::frame::{self, Better, Case, Contender, Metric, Row};
-use super::namespace;
+use super::{Plan, namespace};
 use crate::process::Step;
 use crate::workspace::Workspace;
 
@@ -69,7 +69,7 @@ const LEGS: &[(&str, Choose)] = &[
 ///
 /// # Errors
 /// When a variant does not come up or a measurement fails.
-pub(super) fn run(workspace: &Workspace, rounds: usize) -> anyhow::Result<Vec<Row>> {
+pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let cluster = Cluster::up(workspace, NODES)?;
     cluster.apply(MANIFEST)?;
     let (fabric, ours) = (cluster.netns(stage::FABRIC)?, stage::ours(&cluster)?);
@@ -81,7 +81,10 @@ pub(super) fn run(workspace: &Workspace, rounds: usize) -> anyhow::Result<Vec<Ro
         for (load_name, load, metrics) in LOADS {
             for (leg_name, leg) in LEGS {
                 let name = format!("{load_name}/{leg_name}");
-                let step = Step::start(format!("{NAME}, {name}: {} rounds", rounds + 1));
+                if !plan.wants(&name) {
+                    continue;
+                }
+                let step = Step::start(format!("{NAME}, {name}: {} rounds", plan.rounds + 1));
                 let case = Case {
                     name,
                     metrics,
@@ -92,7 +95,7 @@ pub(super) fn run(workspace: &Workspace, rounds: usize) -> anyhow::Result<Vec<Ro
                         .map(|peer| contender(peer, *leg, *load))
                         .collect(),
                 };
-                rows.extend(frame::measure(NAME, case, rounds)?);
+                rows.extend(frame::measure(NAME, case, plan.rounds)?);
                 step.done();
             }
         }
