@@ -17,11 +17,12 @@ use super::stage::{Leg, PORT};
 use crate::bench::namespace::inside;
 use crate::bench::quantile::quantile;
 
-/// How long requests go back and forth, and before it, uncounted, how many.
-const REQUESTS_FOR: Duration = Duration::from_millis(300);
+/// How long requests go back and forth, and before it, uncounted, how many. A tenth of a second:
+/// many short turns even out what else the machine does better than few long ones.
+const REQUESTS_FOR: Duration = Duration::from_millis(100);
 const WARM_UP: usize = 200;
 /// Connections of one measurement.
-const CONNECTIONS: usize = 1000;
+const CONNECTIONS: usize = 500;
 /// How long streams flow.
 const STREAM_FOR: Duration = Duration::from_millis(700);
 /// What a stream's writer and reader hand to the kernel at a time.
@@ -78,6 +79,14 @@ impl Server {
 }
 
 impl Load {
+    /// How many measurements make a round: turns are quickly taken, streams need time to flow.
+    pub(super) fn a_round(self) -> usize {
+        match self {
+            Self::Requests | Self::Connections => 3,
+            Self::Streams(_) => 1,
+        }
+    }
+
     /// Runs once.
     ///
     /// # Errors

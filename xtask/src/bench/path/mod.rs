@@ -84,7 +84,8 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>
                 if !plan.wants(&name) {
                     continue;
                 }
-                let step = Step::start(format!("{NAME}, {name}: {} rounds", plan.rounds + 1));
+                let rounds = plan.rounds * load.a_round();
+                let step = Step::start(format!("{NAME}, {name}: {} rounds", rounds + 1));
                 let case = Case {
                     name,
                     metrics,
@@ -95,7 +96,7 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>
                         .map(|peer| contender(peer, *leg, *load))
                         .collect(),
                 };
-                rows.extend(frame::measure(NAME, case, plan.rounds)?);
+                rows.extend(frame::measure(NAME, case, rounds)?);
                 step.done();
             }
         }

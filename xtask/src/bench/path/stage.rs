@@ -153,17 +153,24 @@ fn bare(room: &Room, fabric: &Path) -> anyhow::Result<Variant> {
     variant("bare", &server, (near, far), addresses)
 }
 
-/// The server listens; the clients may use a port again at once.
+/// What every pod is set to, whatever the machine's own settings are.
+const TCP: &[(&str, &str)] = &[
+    // A client's thousands of connections a measurement would else wait out a minute each, and
+    // use up its ports.
+    ("ipv4/tcp_tw_reuse", "1"),
+    // In every kernel, and without the pacing of some others, which would be what is measured.
+    ("ipv4/tcp_congestion_control", "reno"),
+];
+
+/// The server listens.
 fn variant(
     name: &str,
     server: &Path,
     (near, far): (PathBuf, PathBuf),
     (near_server, far_server): (IpAddr, IpAddr),
 ) -> anyhow::Result<Variant> {
-    for client in [&near, &far] {
-        // Thousands of connections a measurement would else wait out a minute each, and use up
-        // the ports.
-        namespace::set(client, &[("ipv4/tcp_tw_reuse", "1")])?;
+    for pod in [server, &near, &far] {
+        namespace::set(pod, TCP)?;
     }
     let leg = |client, address| Leg {
         client,
