@@ -117,21 +117,25 @@ pub(super) fn ip(netns: &Path, lines: &[String]) -> anyhow::Result<()> {
     })
 }
 
-/// Sets kernel parameters, named below `/proc/sys/net`, of a network namespace.
+/// Sets kernel parameters, named below `/proc/sys/net`, of a network namespace. One that this
+/// kernel does not have has no effect to be turned off.
 ///
 /// # Errors
-/// When there is no such parameter.
+/// When the kernel does not take a value.
 pub(super) fn set(netns: &Path, parameters: &[(&str, &str)]) -> anyhow::Result<()> {
     inside(netns, || {
         for (name, value) in parameters {
             // /proc/sys/net shows each thread that of its own namespace. Not fs::write: a
             // parameter is neither created nor truncated.
             let path = Path::new("/proc/sys/net").join(name);
-            File::options()
+            let written = File::options()
                 .write(true)
                 .open(&path)
-                .and_then(|mut file| file.write_all(value.as_bytes()))
-                .with_context(|| path.display().to_string())?;
+                .and_then(|mut file| file.write_all(value.as_bytes()));
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                written => written.with_context(|| path.display().to_string())?,
+            }
         }
         Ok(())
     })
