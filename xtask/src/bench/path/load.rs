@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -35,7 +35,8 @@ const GIB: f64 = (1_u64 << 30) as f64;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Load {
     /// One byte there, one byte back, again and again on one connection. Yields requests a
-    /// second, and the p99 of a request in microseconds.
+    /// second, the p99 of a request in microseconds, and the CPU time of one at both ends in
+    /// microseconds, which others on the machine do not reach.
     Requests,
     /// Connect, one byte there, one back, close. Yields connections a second, and the p99 of one
     /// in microseconds.
@@ -103,17 +104,27 @@ impl Load {
 fn requests(server: &Server, leg: &Leg) -> anyhow::Result<Vec<f64>> {
     let (client, mut served) = connected(server, leg)?;
     let cpu = SharedCpu::here()?;
-    let turns = thread::scope(|scope| {
-        scope.spawn(move || {
-            // The client says what went wrong: it gets no answer.
-            cpu.stay().ok()?;
-            while echo(&mut served).ok()? {}
-            Some(())
+    let (turns, used) = thread::scope(|scope| {
+        let serving = scope.spawn(move || {
+            cpu.stay()?;
+            while echo(&mut served)? {}
+            cpu::of_this_thread()
         });
-        let asking = scope.spawn(move || cpu.stay().and_then(|()| ask(client)));
-        asking.join().map_err(|_panic| anyhow!("a panic"))?
+        let asking = scope.spawn(move || {
+            cpu.stay()?;
+            Ok((ask(client)?, cpu::of_this_thread()?))
+        });
+        let (turns, asked) = joined(asking)?;
+        anyhow::Ok((turns, asked + joined(serving)?))
     })?;
-    Ok(summary(&turns))
+    let requests = (WARM_UP + turns.len()) as f64;
+    let mut values = summary(&turns);
+    values.push(used.as_secs_f64() * 1e6 / requests);
+    Ok(values)
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
+    thread.join().map_err(|_panic| anyhow!("a panic"))?
 }
 
 /// Microseconds of each request.
@@ -146,7 +157,7 @@ fn connections(server: &Server, leg: &Leg) -> anyhow::Result<Vec<f64>> {
             (0..CONNECTIONS).map(|_| connect(leg.server)).collect()
         });
         server.wake()?;
-        let served = serving.join().map_err(|_panic| anyhow!("a panic"))?;
+        let served = joined(serving);
         turns.and_then(|turns: Vec<f64>| served.map(|()| turns))
     })?;
     Ok(summary(&turns))
@@ -179,12 +190,9 @@ fn streams(server: &Server, leg: &Leg, count: usize) -> anyhow::Result<Vec<f64>>
             threads.push(scope.spawn(move || pour(client, start + STREAM_FOR)));
             threads.push(scope.spawn(move || drain(served)));
         }
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().map_err(|_panic| anyhow!("a panic"))?
-        };
         threads
             .into_iter()
-            .map(join)
+            .map(joined)
             .collect::<anyhow::Result<Vec<_>>>()
     })?;
     let seconds = start.elapsed().as_secs_f64();

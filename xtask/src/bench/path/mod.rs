@@ -24,19 +24,21 @@ const MANIFEST: &str = include_str!("path.yaml");
 /// The nodes of our variant's lab; each peer has as many of its own.
 const NODES: u8 = 2;
 
-/// The metrics of request/response and of connections.
-const TURNS: &[Metric] = &[
-    Metric {
-        name: "rate",
-        unit: "1/s",
-        better: Better::Higher,
-    },
-    Metric {
-        name: "p99",
-        unit: "us",
-        better: Better::Lower,
-    },
-];
+const RATE: Metric = Metric {
+    name: "rate",
+    unit: "1/s",
+    better: Better::Higher,
+};
+const P99: Metric = Metric {
+    name: "p99",
+    unit: "us",
+    better: Better::Lower,
+};
+const CPU: Metric = Metric {
+    name: "cpu",
+    unit: "us",
+    better: Better::Lower,
+};
 /// The metrics of streams.
 const STREAMS: &[Metric] = &[
     Metric {
@@ -52,8 +54,8 @@ const STREAMS: &[Metric] = &[
 ];
 
 const LOADS: &[(&str, Load, &[Metric])] = &[
-    ("rr", Load::Requests, TURNS),
-    ("connect", Load::Connections, TURNS),
+    ("rr", Load::Requests, &[RATE, P99, CPU]),
+    ("connect", Load::Connections, &[RATE, P99]),
     ("stream1", Load::Streams(1), STREAMS),
     ("stream8", Load::Streams(8), STREAMS),
 ];
