@@ -9,8 +9,10 @@ pub(crate) enum Scope {
     Build,
     /// `cargo xtask lint`.
     Lint,
-    /// `cargo xtask lab` and `cargo xtask bench`.
+    /// `cargo xtask lab`.
     Lab,
+    /// `cargo xtask bench`.
+    Bench,
     /// `cargo xtask test`.
     Test,
 }
@@ -22,6 +24,7 @@ impl Scope {
             Self::Build => other == Self::Build,
             Self::Lint => matches!(other, Self::Build | Self::Lint),
             Self::Lab => matches!(other, Self::Build | Self::Lab),
+            Self::Bench => matches!(other, Self::Build | Self::Lab | Self::Bench),
             Self::Test => true,
         }
     }
@@ -31,6 +34,7 @@ impl Scope {
             Self::Build => "to build",
             Self::Lint => "to lint",
             Self::Lab => "for the lab",
+            Self::Bench => "for the benches",
             Self::Test => "for the tests",
         }
     }
@@ -43,6 +47,8 @@ pub(crate) enum Remedy {
     Package(&'static str),
     /// A component of the active rustup toolchain.
     Component(&'static str),
+    /// A compilation target of the active rustup toolchain.
+    Target(&'static str),
     /// `cargo install` of `name@version`, with its lock file.
     CargoInstall(&'static str),
     /// Nothing that this command may do on its own: what a person has to do, in words.
@@ -54,6 +60,7 @@ impl fmt::Display for Remedy {
         match self {
             Self::Package(package) => write!(f, "apt-get install {package}"),
             Self::Component(component) => write!(f, "rustup component add {component}"),
+            Self::Target(target) => write!(f, "rustup target add {target}"),
             Self::CargoInstall(krate) => write!(f, "cargo install {krate} --locked"),
             Self::ByHand(words) => f.write_str(words),
         }
@@ -144,15 +151,16 @@ mod tests {
 
     #[test]
     fn a_lab_needs_a_build_and_the_tests_need_all() {
-        use Scope::{Build, Lab, Lint, Test};
+        use Scope::{Bench, Build, Lab, Lint, Test};
 
         for (scope, included) in [
             (Build, vec![Build]),
             (Lint, vec![Build, Lint]),
             (Lab, vec![Build, Lab]),
-            (Test, vec![Build, Lint, Lab, Test]),
+            (Bench, vec![Build, Lab, Bench]),
+            (Test, vec![Build, Lint, Lab, Bench, Test]),
         ] {
-            for other in [Build, Lint, Lab, Test] {
+            for other in [Build, Lint, Lab, Bench, Test] {
                 assert_eq!(
                     scope.includes(other),
                     included.contains(&other),

@@ -13,6 +13,9 @@ const BPF_LINKER: &str = "bpf-linker@0.10.0";
 /// Bpf-linker 0.10 speaks to exactly this major version of the compiler's libLLVM.
 const LLVM_MAJOR: u32 = 22;
 
+/// What the CNI plugin is compiled for where it has to run on any node.
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
+
 /// The compiler, what rustup adds to it, and bpf-linker.
 pub(super) fn needs() -> Vec<Need> {
     let verbose = capture(Command::new("rustc").arg("-vV")).unwrap_or_default();
@@ -42,6 +45,12 @@ pub(super) fn needs() -> Vec<Need> {
             sysroot.join("bin/clippy-driver").exists() || find_program("clippy-driver").is_some()
         }),
         Need {
+            name: STATIC_TARGET.to_owned(),
+            used_for: "the CNI plugin as one static binary, as it is measured",
+            scope: Scope::Bench,
+            state: static_target(sysroot),
+        },
+        Need {
             name: "bpf-linker".to_owned(),
             used_for: "links the eBPF object",
             scope: Scope::Build,
@@ -69,6 +78,16 @@ fn component(
         used_for,
         scope,
         state,
+    }
+}
+
+fn static_target(sysroot: &Path) -> State {
+    if sysroot.join("lib/rustlib").join(STATIC_TARGET).exists() {
+        return State::Here("in the toolchain".to_owned());
+    }
+    State::Missing {
+        why: "not in the active toolchain".to_owned(),
+        remedy: Remedy::Target(STATIC_TARGET),
     }
 }
 
