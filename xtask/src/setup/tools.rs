@@ -47,6 +47,24 @@ const TOOLS: &[Tool] = &[
         scope: Scope::Test,
     },
     Tool {
+        program: "containerd",
+        package: "containerd",
+        used_for: "a container runtime as users have it, to call the CNI plugin",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "runc",
+        package: "runc",
+        used_for: "starts containerd's containers",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "busybox",
+        package: "busybox-static",
+        used_for: "all that is in those containers' image",
+        scope: Scope::Test,
+    },
+    Tool {
         program: "perl",
         package: "perl-base",
         used_for: "a client of another language than ours, for the socket path",
