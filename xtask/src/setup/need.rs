@@ -13,6 +13,8 @@ pub(crate) enum Scope {
     Lab,
     /// `cargo xtask test`.
     Test,
+    /// `cargo xtask fuzz`.
+    Fuzz,
 }
 
 impl Scope {
@@ -22,7 +24,8 @@ impl Scope {
             Self::Build => other == Self::Build,
             Self::Lint => matches!(other, Self::Build | Self::Lint),
             Self::Lab => matches!(other, Self::Build | Self::Lab),
-            Self::Test => true,
+            Self::Test => other != Self::Fuzz,
+            Self::Fuzz => other == Self::Fuzz,
         }
     }
 
@@ -32,6 +35,7 @@ impl Scope {
             Self::Lint => "to lint",
             Self::Lab => "for the lab",
             Self::Test => "for the tests",
+            Self::Fuzz => "to fuzz",
         }
     }
 }
@@ -41,6 +45,8 @@ impl Scope {
 pub(crate) enum Remedy {
     /// A Debian package.
     Package(&'static str),
+    /// A toolchain of rustup's.
+    Toolchain(&'static str),
     /// A component of the active rustup toolchain.
     Component(&'static str),
     /// `cargo install` of `name@version`, with its lock file.
@@ -53,6 +59,9 @@ impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Package(package) => write!(f, "apt-get install {package}"),
+            Self::Toolchain(channel) => {
+                write!(f, "rustup toolchain install {channel} --profile minimal")
+            }
             Self::Component(component) => write!(f, "rustup component add {component}"),
             Self::CargoInstall(krate) => write!(f, "cargo install {krate} --locked"),
             Self::ByHand(words) => f.write_str(words),
@@ -143,16 +152,17 @@ mod tests {
     }
 
     #[test]
-    fn a_lab_needs_a_build_and_the_tests_need_all() {
-        use Scope::{Build, Lab, Lint, Test};
+    fn a_lab_needs_a_build_and_the_tests_need_all_but_what_fuzzing_does() {
+        use Scope::{Build, Fuzz, Lab, Lint, Test};
 
         for (scope, included) in [
             (Build, vec![Build]),
             (Lint, vec![Build, Lint]),
             (Lab, vec![Build, Lab]),
             (Test, vec![Build, Lint, Lab, Test]),
+            (Fuzz, vec![Fuzz]),
         ] {
-            for other in [Build, Lint, Lab, Test] {
+            for other in [Build, Lint, Lab, Test, Fuzz] {
                 assert_eq!(
                     scope.includes(other),
                     included.contains(&other),

@@ -78,8 +78,8 @@ pub(super) fn commands(needs: &[Need], machine: Machine) -> Vec<Action> {
     }
     for remedy in missing(needs) {
         match remedy {
-            Remedy::Component(_) => actions.push(Action::new(
-                format!("adding to the toolchain: {remedy}"),
+            Remedy::Component(_) | Remedy::Toolchain(_) => actions.push(Action::new(
+                format!("adding to the toolchains: {remedy}"),
                 &remedy.to_string(),
             )),
             Remedy::CargoInstall(krate) => actions.push(Action::new(
@@ -97,7 +97,7 @@ pub(super) fn by_hand(needs: &[Need], machine: Machine) -> Option<String> {
     let sudo = if machine.root { "" } else { "sudo " };
     let packages = apt_line(needs).map(|line| format!("{sudo}{line}"));
     let others = missing(needs)
-        .filter(|remedy| matches!(remedy, Remedy::Component(_) | Remedy::CargoInstall(_)))
+        .filter(|remedy| !matches!(remedy, Remedy::Package(_) | Remedy::ByHand(_)))
         .map(Remedy::to_string);
     let lines: Vec<_> = packages.into_iter().chain(others).collect();
     (!lines.is_empty()).then(|| lines.join(" && "))

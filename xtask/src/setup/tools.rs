@@ -71,6 +71,12 @@ const TOOLS: &[Tool] = &[
         scope: Scope::Test,
     },
     Tool {
+        program: "c++",
+        package: "g++",
+        used_for: "compiles libFuzzer",
+        scope: Scope::Fuzz,
+    },
+    Tool {
         program: "diff",
         package: "diffutils",
         used_for: "kubectl diff starts it",
