@@ -215,7 +215,7 @@ async fn a_map_whose_pin_is_lost_is_made_anew_and_used() {
     full(&mut agent, &index).await;
     fs::remove_file(place.pin("maps/endpoints")).expect("a pin");
     let plan = full(&mut agent, &index).await;
-    assert_eq!(plan.programs.len(), 4, "all that read the map: {plan}");
+    assert_eq!(plan.programs.len(), 5, "all that read the map: {plan}");
     assert!(full(&mut agent, &index).await.is_empty());
     // The same, found by an agent that starts.
     fs::remove_file(place.pin("maps/frontends")).expect("a pin");

@@ -15,6 +15,8 @@ pub(crate) enum Scope {
     Bench,
     /// `cargo xtask test`.
     Test,
+    /// `cargo xtask fuzz`.
+    Fuzz,
 }
 
 impl Scope {
@@ -25,7 +27,8 @@ impl Scope {
             Self::Lint => matches!(other, Self::Build | Self::Lint),
             Self::Lab => matches!(other, Self::Build | Self::Lab),
             Self::Bench => matches!(other, Self::Build | Self::Lab | Self::Bench),
-            Self::Test => true,
+            Self::Test => other != Self::Fuzz,
+            Self::Fuzz => other == Self::Fuzz,
         }
     }
 
@@ -36,6 +39,7 @@ impl Scope {
             Self::Lab => "for the lab",
             Self::Bench => "for the benches",
             Self::Test => "for the tests",
+            Self::Fuzz => "to fuzz",
         }
     }
 }
@@ -45,6 +49,8 @@ impl Scope {
 pub(crate) enum Remedy {
     /// A Debian package.
     Package(&'static str),
+    /// A toolchain of rustup's.
+    Toolchain(&'static str),
     /// A component of the active rustup toolchain.
     Component(&'static str),
     /// A compilation target of the active rustup toolchain.
@@ -59,6 +65,9 @@ impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Package(package) => write!(f, "apt-get install {package}"),
+            Self::Toolchain(channel) => {
+                write!(f, "rustup toolchain install {channel} --profile minimal")
+            }
             Self::Component(component) => write!(f, "rustup component add {component}"),
             Self::Target(target) => write!(f, "rustup target add {target}"),
             Self::CargoInstall(krate) => write!(f, "cargo install {krate} --locked"),
@@ -150,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn a_lab_needs_a_build_and_the_tests_need_all() {
-        use Scope::{Bench, Build, Lab, Lint, Test};
+    fn a_lab_needs_a_build_and_the_tests_need_all_but_what_fuzzing_does() {
+        use Scope::{Bench, Build, Fuzz, Lab, Lint, Test};
 
         for (scope, included) in [
             (Build, vec![Build]),
@@ -159,8 +168,9 @@ mod tests {
             (Lab, vec![Build, Lab]),
             (Bench, vec![Build, Lab, Bench]),
             (Test, vec![Build, Lint, Lab, Bench, Test]),
+            (Fuzz, vec![Fuzz]),
         ] {
-            for other in [Build, Lint, Lab, Bench, Test] {
+            for other in [Build, Lint, Lab, Bench, Test, Fuzz] {
                 assert_eq!(
                     scope.includes(other),
                     included.contains(&other),

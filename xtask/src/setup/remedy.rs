@@ -78,10 +78,12 @@ pub(super) fn commands(needs: &[Need], machine: Machine) -> Vec<Action> {
     }
     for remedy in missing(needs) {
         match remedy {
-            Remedy::Component(_) | Remedy::Target(_) => actions.push(Action::new(
-                format!("adding to the toolchain: {remedy}"),
-                &remedy.to_string(),
-            )),
+            Remedy::Component(_) | Remedy::Toolchain(_) | Remedy::Target(_) => {
+                actions.push(Action::new(
+                    format!("adding to the toolchains: {remedy}"),
+                    &remedy.to_string(),
+                ))
+            }
             Remedy::CargoInstall(krate) => actions.push(Action::new(
                 format!("compiling {krate} (about 2 minutes)"),
                 &remedy.to_string(),

@@ -59,10 +59,34 @@ const TOOLS: &[Tool] = &[
         scope: Scope::Bench,
     },
     Tool {
+        program: "containerd",
+        package: "containerd",
+        used_for: "a container runtime as users have it, to call the CNI plugin",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "runc",
+        package: "runc",
+        used_for: "starts containerd's containers",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "busybox",
+        package: "busybox-static",
+        used_for: "all that is in those containers' image",
+        scope: Scope::Test,
+    },
+    Tool {
         program: "perl",
         package: "perl-base",
         used_for: "a client of another language than ours, for the socket path",
         scope: Scope::Test,
+    },
+    Tool {
+        program: "c++",
+        package: "g++",
+        used_for: "compiles libFuzzer",
+        scope: Scope::Fuzz,
     },
     Tool {
         program: "diff",
