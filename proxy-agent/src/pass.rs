@@ -17,13 +17,15 @@ use cluster_model::ServiceName;
 use proxy_abi::ownership::{CNI_CONFIG_FILE, program};
 
 use crate::args::Options;
-use crate::kernel::links::{self, LinksError, Places};
+use crate::kernel::links::{self, LinksError};
 use crate::kernel::maps::{MapsError, ServiceMaps};
+use crate::kernel::node_maps as node_maps_door;
 use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::programs::{self, Loaded, ProgramsError, Sizes};
 use crate::kernel::routes::{Netlink, NetlinkError};
 use crate::kernel::sysctl::{self, SysctlError};
 use crate::plan::desired::Lists;
+use crate::plan::node_maps;
 use crate::plan::services::{self, Planned, Table};
 
 use failures::Failures;
@@ -167,7 +169,7 @@ impl Node {
     }
 
     async fn observe(&self, wish: &Wish) -> Result<(Observed, Vec<Waiting>), PassError> {
-        observe::observe(&wish.nodes, &self.options, &self.pins, &self.netlink).await
+        observe::observe(wish.nodes.clone(), &self.options, &self.pins, &self.netlink).await
     }
 
     fn plan(&mut self, wish: Wish, observed: &Observed) -> Result<Plan, PassError> {
@@ -206,9 +208,9 @@ impl Node {
     async fn apply(&mut self, plan: &Plan) -> Result<(), PassError> {
         let Plan {
             sysctls,
+            node_maps,
             services,
             programs,
-            uplink,
             links,
             filters,
             routes,
@@ -219,6 +221,7 @@ impl Node {
             tracing::info!("{wanted}");
             failures.note(sysctl::apply(*wanted));
         }
+        failures.note(self.apply_node_maps(node_maps));
         failures.note(self.apply_services(services));
         for outdated in programs {
             tracing::info!("pin program {}", outdated.0);
@@ -226,13 +229,13 @@ impl Node {
                 failures.note(loaded.pin(*outdated, &self.pins));
             }
         }
-        let places = Places {
-            uplink,
-            cgroup: &self.options.cgroup_root,
-        };
         for operation in links {
             tracing::info!("{operation}");
-            failures.note(links::apply(operation, &self.pins, &places));
+            failures.note(links::apply(
+                operation,
+                &self.pins,
+                &self.options.cgroup_root,
+            ));
         }
         for put in filters {
             tracing::info!("{put}");
@@ -249,6 +252,18 @@ impl Node {
         if let Some(text) = cni_config {
             tracing::info!("write the CNI configuration: the node works");
             write_config(&self.options.cni_conf_dir, text)?;
+        }
+        Ok(())
+    }
+
+    fn apply_node_maps(&self, operations: &[node_maps::Operation]) -> Result<(), PassError> {
+        if operations.is_empty() {
+            return Ok(());
+        }
+        let mut maps = node_maps_door::Open::new(&self.pins)?;
+        for operation in operations {
+            tracing::debug!("{operation}");
+            maps.apply(operation)?;
         }
         Ok(())
     }

@@ -2,8 +2,10 @@
 
 pub mod bpf;
 pub mod filters;
+pub mod interfaces;
 pub mod links;
 pub mod maps;
+pub mod node_maps;
 pub mod pins;
 pub mod programs;
 pub mod routes;

@@ -1,20 +1,19 @@
 //! Reads interfaces and routes, and writes our routes, through rtnetlink: the agent's only
 //! netlink socket.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures::TryStreamExt as _;
 use ipnet::IpNet;
 use proxy_abi::ownership::ROUTE_PROTOCOL;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope,
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use rtnetlink::{Handle, RouteMessageBuilder};
 
-use crate::plan::routes::{Operation, Routes, Uplink, Via};
+use crate::plan::routes::{Operation, Routes, Via};
 
 /// The kernel's main routing table (RT_TABLE_MAIN).
 const MAIN_TABLE: u32 = 254;
@@ -56,71 +55,16 @@ impl Netlink {
         self.0.clone()
     }
 
-    /// The interface that holds one of the node's addresses; `None` if no interface does.
+    /// Our routes through gateways, and the interfaces that default routes lead to, by index.
     ///
     /// # Errors
     /// [`NetlinkError`].
-    pub async fn uplink(&self, node_addresses: &[IpAddr]) -> Result<Option<Uplink>, NetlinkError> {
-        let failed = |source| NetlinkError {
-            doing: "list addresses".into(),
-            source,
-        };
-        let mut held = Vec::new();
-        let mut stream = self.0.address().get().execute();
-        while let Some(message) = stream.try_next().await.map_err(failed)? {
-            let prefix = message.header.prefix_len;
-            let address = own_address(&message);
-            if let Some(net) = address.and_then(|address| IpNet::new(address, prefix).ok()) {
-                held.push((message.header.index, net));
-            }
-        }
-        let found = held
-            .iter()
-            .find(|(_, net)| node_addresses.contains(&net.addr()));
-        let Some((ifindex, _)) = found.copied() else {
-            return Ok(None);
-        };
-        let on_it = held.iter().filter(|(index, _)| *index == ifindex);
-        let addresses = on_it.map(|(_, net)| *net).collect();
-        let (name, mtu) = self.link(ifindex).await?;
-        Ok(Some(Uplink {
-            name,
-            ifindex,
-            mtu,
-            addresses,
-        }))
-    }
-
-    /// Name and MTU of an interface.
-    async fn link(&self, ifindex: u32) -> Result<(String, u32), NetlinkError> {
-        let failed = |source| NetlinkError {
-            doing: format!("read interface {ifindex}"),
-            source,
-        };
-        let mut stream = self.0.link().get().match_index(ifindex).execute();
-        let (mut name, mut mtu) = (String::new(), 0);
-        while let Some(message) = stream.try_next().await.map_err(failed)? {
-            for attribute in message.attributes {
-                match attribute {
-                    LinkAttribute::IfName(text) => name = text,
-                    LinkAttribute::Mtu(bytes) => mtu = bytes,
-                    _ => {}
-                }
-            }
-        }
-        Ok((name, mtu))
-    }
-
-    /// Our routes through gateways.
-    ///
-    /// # Errors
-    /// [`NetlinkError`].
-    pub async fn routes(&self) -> Result<Routes, NetlinkError> {
+    pub async fn routes(&self) -> Result<(Routes, BTreeSet<u32>), NetlinkError> {
         let failed = |source| NetlinkError {
             doing: "list routes".into(),
             source,
         };
-        let mut routes = Routes::new();
+        let (mut routes, mut defaults) = (Routes::new(), BTreeSet::new());
         for request in [
             RouteMessageBuilder::<Ipv4Addr>::new().build(),
             RouteMessageBuilder::<Ipv6Addr>::new().build(),
@@ -128,9 +72,10 @@ impl Netlink {
             let mut stream = self.0.route().get(request).execute();
             while let Some(message) = stream.try_next().await.map_err(failed)? {
                 routes.extend(ours(&message));
+                defaults.extend(default(&message));
             }
         }
-        Ok(routes)
+        Ok((routes, defaults))
     }
 
     /// Carries out one operation.
@@ -156,27 +101,6 @@ impl Netlink {
             source,
         })
     }
-}
-
-/// The interface's own address. On a point-to-point link `Address` is the peer's (rtnetlink(7)).
-fn own_address(message: &AddressMessage) -> Option<IpAddr> {
-    let local = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            AddressAttribute::Local(address) => Some(*address),
-            _ => None,
-        });
-    let any = || {
-        message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                AddressAttribute::Address(address) => Some(*address),
-                _ => None,
-            })
-    };
-    local.or_else(any)
 }
 
 /// The route, if it is one of ours through a gateway.
@@ -208,6 +132,23 @@ fn ours(message: &RouteMessage) -> Option<(IpNet, Via)> {
     ))
 }
 
+/// The interface that a default route leads to, if this is one.
+fn default(message: &RouteMessage) -> Option<u32> {
+    let plain = message.header.kind == RouteType::Unicast
+        && message.header.destination_prefix_length == 0
+        && u32::from(message.header.table) == MAIN_TABLE;
+    if !plain {
+        return None;
+    }
+    message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        })
+}
+
 fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
@@ -225,7 +166,7 @@ fn message(cidr: IpNet, via: Via) -> RouteMessage {
     message.header.destination_prefix_length = cidr.prefix_len();
     message.header.protocol = RouteProtocol::from(ROUTE_PROTOCOL);
     message.header.scope = RouteScope::Universe;
-    message.header.kind = rtnetlink::packet_route::route::RouteType::Unicast;
+    message.header.kind = RouteType::Unicast;
     message.header.table = MAIN_TABLE as u8;
     message.attributes = vec![
         RouteAttribute::Destination(cidr.addr().into()),

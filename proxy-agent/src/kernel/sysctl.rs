@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -103,6 +104,25 @@ pub fn apply(wanted: Wanted) -> Result<(), SysctlError> {
         name: wanted.name,
         source,
     })
+}
+
+/// The ports that the kernel gives to sockets that ask for any.
+///
+/// # Errors
+/// [`SysctlError`]; also if the file does not hold two ports.
+pub fn local_ports() -> Result<RangeInclusive<u16>, SysctlError> {
+    let name = "net/ipv4/ip_local_port_range";
+    let failed = |source| SysctlError {
+        doing: "read",
+        name,
+        source,
+    };
+    let text = fs::read_to_string(PathBuf::from("/proc/sys").join(name)).map_err(failed)?;
+    let mut ports = text.split_whitespace().map(str::parse);
+    match (ports.next(), ports.next()) {
+        (Some(Ok(first)), Some(Ok(last))) => Ok(first..=last),
+        _ => Err(failed(io::ErrorKind::InvalidData.into())),
+    }
 }
 
 impl Wanted {

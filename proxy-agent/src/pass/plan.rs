@@ -8,19 +8,19 @@ use super::observe::Observed;
 use crate::args::Options;
 use crate::kernel::programs::Outdated;
 use crate::kernel::sysctl;
-use crate::plan::{cni_config, filters, links, routes, services};
+use crate::plan::{cni_config, filters, interfaces, links, node_maps, routes, services};
 
 /// A full pass's operations, in the order in which they are carried out.
 #[derive(Debug)]
 pub struct Plan {
     /// Kernel parameters to set.
     pub sysctls: Vec<sysctl::Wanted>,
-    /// Map writes.
+    /// Writes of what the programs know of the node.
+    pub node_maps: Vec<node_maps::Operation>,
+    /// Writes of what they know of Services.
     pub services: Vec<services::Operation>,
     /// Programs to pin.
     pub programs: Vec<Outdated>,
-    /// Name of the uplink that `links` speaks of; empty while it is not known.
-    pub uplink: String,
     /// Links to make, change and remove.
     pub links: Vec<links::Operation>,
     /// Filters to put on pods' interfaces.
@@ -45,15 +45,19 @@ pub(super) fn plan(
         links,
         pod_interfaces,
         cgroup,
+        interfaces,
+        node_maps,
+        masquerade,
         routes,
         cni_config,
+        nodes,
         place,
     } = observed;
     let mut plan = Plan {
         sysctls: sysctls.clone(),
+        node_maps: Vec::new(),
         services,
         programs,
-        uplink: String::new(),
         links: Vec::new(),
         filters: Vec::new(),
         routes: Vec::new(),
@@ -66,16 +70,24 @@ pub(super) fn plan(
         true => None,
         false => pinned(name),
     };
-    let wanted = links::wanted(&place.uplink.name, place.uplink.ifindex, *cgroup);
+    let facts = node_maps::Facts {
+        interfaces,
+        uplinks: &place.uplinks,
+        nodes,
+        own: &place.own,
+        masquerade,
+    };
+    plan.node_maps = node_maps::diff(node_maps, &node_maps::wanted(&facts));
+    let uplinks = place.uplinks.iter().map(|uplink| &*uplink.name);
+    let wanted = links::wanted(uplinks, *cgroup);
     plan.links = links::diff(links, &wanted, current);
     let linked = |interface: &str| links::is_linked(links, interface);
     plan.filters = filters::diff(pod_interfaces, linked, current(program::FROM_POD));
-    plan.uplink.clone_from(&place.uplink.name);
     plan.routes = routes::diff(routes, &place.routes);
-    if !place.pod_cidrs.is_empty() {
+    if !place.own.pod_cidrs.is_empty() {
         let text = cni_config::text(&cni_config::Facts {
-            pod_cidrs: &place.pod_cidrs,
-            mtu: place.uplink.mtu,
+            pod_cidrs: &place.own.pod_cidrs,
+            mtu: interfaces::smallest_mtu(&place.uplinks),
             bpffs: &options.bpffs,
             data_dir: &options.cni_data_dir,
         });
@@ -90,15 +102,16 @@ impl Plan {
     pub fn len(&self) -> usize {
         let Self {
             sysctls,
+            node_maps,
             services,
             programs,
-            uplink: _,
             links,
             filters,
             routes,
             cni_config,
         } = self;
         sysctls.len()
+            + node_maps.len()
             + services.len()
             + programs.len()
             + links.len()
@@ -119,15 +132,18 @@ impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             sysctls,
+            node_maps,
             services,
             programs,
-            uplink: _,
             links,
             filters,
             routes,
             cni_config,
         } = self;
         sysctls
+            .iter()
+            .try_for_each(|operation| writeln!(out, "{operation}"))?;
+        node_maps
             .iter()
             .try_for_each(|operation| writeln!(out, "{operation}"))?;
         services

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use cluster_model::Node;
 use ipnet::IpNet;
 
+use super::interfaces::Interface;
+
 /// A way to one pod CIDR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Via {
@@ -21,19 +23,6 @@ pub struct Via {
 /// protocol number and a gateway. (The CNI plugin's routes to this node's own pods carry the
 /// number too, and no gateway.)
 pub type Routes = BTreeMap<IpNet, Via>;
-
-/// This node's interface that holds its node address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uplink {
-    /// Name.
-    pub name: String,
-    /// Index.
-    pub ifindex: u32,
-    /// Bytes of the largest IP packet.
-    pub mtu: u32,
-    /// Addresses with their prefixes: what is on-link.
-    pub addresses: Vec<IpNet>,
-}
 
 /// A peer that no route can lead to yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +50,13 @@ pub enum Operation {
 pub fn wanted<'a>(
     nodes: impl Iterator<Item = &'a Node>,
     own: &str,
-    uplink: &Uplink,
+    uplink: &Interface,
 ) -> (Routes, Vec<Unreachable>) {
     let (mut routes, mut unreachable) = (Routes::new(), Vec::new());
     for peer in nodes.filter(|node| &*node.name != own) {
         for cidr in &peer.pod_cidrs {
             let gateway = peer.addresses.iter().find(|address| {
-                address.is_ipv4() == cidr.addr().is_ipv4() && on_link(uplink, **address)
+                address.is_ipv4() == cidr.addr().is_ipv4() && uplink.reaches(**address)
             });
             match gateway {
                 Some(gateway) => {
@@ -84,10 +73,6 @@ pub fn wanted<'a>(
         }
     }
     (routes, unreachable)
-}
-
-fn on_link(uplink: &Uplink, address: IpAddr) -> bool {
-    uplink.addresses.iter().any(|net| net.contains(&address))
 }
 
 /// What leads from the observed routes to the wanted ones: first what is needed, then what is not.
@@ -138,14 +123,10 @@ mod tests {
     use cluster_model::testing::{ip, mk_node};
 
     use super::*;
+    use crate::plan::interfaces::mk_interface;
 
-    fn uplink() -> Uplink {
-        Uplink {
-            name: "eth0".into(),
-            ifindex: 3,
-            mtu: 1500,
-            addresses: vec!["172.30.0.11/24".parse().unwrap()],
-        }
+    fn uplink() -> Interface {
+        mk_interface("eth0", 3, &["172.30.0.11/24"])
     }
 
     fn routes(rows: &[(&str, &str)]) -> Routes {
