@@ -1,6 +1,7 @@
 //! The doors to the kernel: each thing that can be touched is touched in one file.
 
 pub mod bpf;
+pub mod events;
 pub mod filters;
 pub mod interfaces;
 pub mod links;
