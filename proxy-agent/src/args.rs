@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use proxy_abi::ownership::DEFAULT_BPFFS;
+use proxy_abi::ownership::{DEFAULT_BPFFS, TUNNEL_PORT};
 
+use crate::plan::peers::Routing;
 use crate::plan::ports::{self, Ports};
 
 /// The agent of a flatnet node: keeps eBPF programs, maps and routes as the cluster says.
@@ -73,6 +74,13 @@ pub struct Options {
     /// either way.
     #[arg(long, env = "FLATNET_SOCKET_LB", default_value_t = true, action = clap::ArgAction::Set)]
     pub socket_lb: bool,
+    /// How the pods of other nodes are reached: through their node addresses where those are on
+    /// a link of this node, by VXLAN, or each as it can be.
+    #[arg(long, env = "FLATNET_ROUTING", value_enum, default_value_t)]
+    pub routing: Routing,
+    /// UDP port of VXLAN, the same on every node.
+    #[arg(long, env = "FLATNET_VXLAN_PORT", default_value_t = TUNNEL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    pub vxlan_port: u16,
     /// Whether packets of pods that leave the cluster carry the node's address.
     #[arg(long, env = "FLATNET_MASQUERADE", default_value_t = true, action = clap::ArgAction::Set)]
     pub masquerade: bool,

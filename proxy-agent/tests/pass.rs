@@ -13,6 +13,7 @@ use kernel::{cgroup_root, ip, isolated_bpffs, object, tc};
 use proxy_agent::args::Options;
 use proxy_agent::kernel::routes::Netlink;
 use proxy_agent::pass::{Node, Plan, Wish, lists};
+use proxy_agent::plan::peers::Routing;
 
 /// A node with an uplink, a cgroup and a bpffs of its own.
 struct Place {
@@ -39,6 +40,8 @@ impl Place {
             flow_table_size: Some(1024),
             endpoint_slots: Some(1024),
             socket_lb: true,
+            routing: Routing::Auto,
+            vxlan_port: 8472,
             masquerade: true,
             masquerade_exclude: Vec::new(),
             masquerade_ports: None,

@@ -42,7 +42,7 @@ impl Group {
 
     fn attach(&self) {
         let id = links::cgroup_id(&self.path).expect("an id");
-        let wanted = plan::wanted(std::iter::empty(), Some(id));
+        let wanted = plan::wanted([].into_iter(), [].into_iter(), Some(id));
         let observed = links::observe(&self.kernel.pins, &Interfaces::new()).expect("links");
         let current = |name: &str| programs::current_id(&self.kernel.pins, name);
         let operations = plan::diff(&observed, &wanted, current);

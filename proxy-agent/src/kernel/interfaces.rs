@@ -11,7 +11,8 @@ use rtnetlink::packet_route::link::{
 
 use super::routes::{Netlink, NetlinkError};
 use crate::plan::interfaces::{Interface, Interfaces};
-use crate::plan::tunnels::{Device, Mac};
+use crate::plan::mac::Mac;
+use crate::plan::tunnels::Device;
 
 impl Netlink {
     /// Every interface of this network namespace, with its addresses.

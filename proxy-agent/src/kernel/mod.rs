@@ -10,4 +10,6 @@ pub mod node_maps;
 pub mod pins;
 pub mod programs;
 pub mod routes;
+pub mod rules;
 pub mod sysctl;
+pub mod tunnels;

@@ -6,14 +6,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures::TryStreamExt as _;
 use ipnet::IpNet;
-use proxy_abi::ownership::ROUTE_PROTOCOL;
+use proxy_abi::ownership::{ROUTE_PROTOCOL, TUNNEL_TABLE};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use rtnetlink::{Handle, RouteMessageBuilder};
 
-use crate::plan::routes::{Operation, Routes, Via};
+use super::tunnels::index;
+use crate::plan::interfaces::{Interfaces, is_tunnel};
+use crate::plan::routes::{Destination, Operation, Routes, Table, Via};
 
 /// The kernel's main routing table (RT_TABLE_MAIN).
 const MAIN_TABLE: u32 = 254;
@@ -59,11 +61,11 @@ impl Netlink {
     ///
     /// # Errors
     /// [`NetlinkError`].
-    pub async fn routes(&self) -> Result<(Routes, BTreeSet<u32>), NetlinkError> {
-        let failed = |source| NetlinkError {
-            doing: "list routes".into(),
-            source,
-        };
+    pub async fn routes(
+        &self,
+        interfaces: &Interfaces,
+    ) -> Result<(Routes, BTreeSet<u32>), NetlinkError> {
+        let failed = |source| NetlinkError::new("list routes", source);
         let (mut routes, mut defaults) = (Routes::new(), BTreeSet::new());
         for request in [
             RouteMessageBuilder::<Ipv4Addr>::new().build(),
@@ -71,7 +73,7 @@ impl Netlink {
         ] {
             let mut stream = self.0.route().get(request).execute();
             while let Some(message) = stream.try_next().await.map_err(failed)? {
-                routes.extend(ours(&message));
+                routes.extend(ours(&message, interfaces));
                 defaults.extend(default(&message));
             }
         }
@@ -83,53 +85,58 @@ impl Netlink {
     /// # Errors
     /// [`NetlinkError`], naming the operation.
     pub async fn apply(&self, operation: &Operation) -> Result<(), NetlinkError> {
-        let done = match *operation {
+        let failed = |source| NetlinkError::new(operation.to_string(), source);
+        self.try_apply(operation).await.map_err(failed)
+    }
+
+    async fn try_apply(&self, operation: &Operation) -> Result<(), rtnetlink::Error> {
+        let route = self.0.route();
+        match operation {
             // Without "replace" the kernel refuses a route to the same CIDR that is not ours.
-            Operation::Add(cidr, via) => self.0.route().add(message(cidr, via)).execute().await,
-            Operation::Replace(cidr, via) => {
-                self.0
-                    .route()
-                    .add(message(cidr, via))
-                    .replace()
-                    .execute()
-                    .await
-            }
-            Operation::Delete(cidr, via) => self.0.route().del(message(cidr, via)).execute().await,
-        };
-        done.map_err(|source| NetlinkError {
-            doing: operation.to_string(),
-            source,
-        })
+            Operation::Add(to, via) => route.add(message(to, via)?).execute().await,
+            Operation::Replace(to, via) => route.add(message(to, via)?).replace().execute().await,
+            Operation::Delete(to, via) => match message(to, via) {
+                Ok(message) => route.del(message).execute().await,
+                // Its interface is gone, and it with it.
+                Err(_) => Ok(()),
+            },
+            Operation::AddRule(cidr) => self.add_rule(*cidr).await,
+            Operation::DeleteRule(cidr) => self.delete_rule(*cidr).await,
+        }
     }
 }
 
 /// The route, if it is one of ours through a gateway.
-fn ours(message: &RouteMessage) -> Option<(IpNet, Via)> {
+fn ours(message: &RouteMessage, interfaces: &Interfaces) -> Option<(Destination, Via)> {
     if message.header.protocol != RouteProtocol::from(ROUTE_PROTOCOL) {
         return None;
     }
-    let (mut destination, mut gateway, mut ifindex, mut table) = (None, None, None, None);
+    let (mut destination, mut gateway, mut ifindex, mut source) = (None, None, None, None);
+    let mut table = u32::from(message.header.table);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Destination(address) => destination = ip(address),
             RouteAttribute::Gateway(address) => gateway = ip(address),
+            RouteAttribute::PrefSource(address) => source = ip(address),
             RouteAttribute::Oif(index) => ifindex = Some(*index),
-            RouteAttribute::Table(id) => table = Some(*id),
+            RouteAttribute::Table(id) => table = *id,
             _ => {}
         }
     }
-    let table = table.unwrap_or_else(|| u32::from(message.header.table));
-    if table != MAIN_TABLE {
-        return None;
-    }
+    let table = match table {
+        MAIN_TABLE => Table::Main,
+        id if id == u32::from(TUNNEL_TABLE) => Table::Tunnel,
+        _ => return None,
+    };
     let cidr = IpNet::new(destination?, message.header.destination_prefix_length).ok()?;
-    Some((
-        cidr,
-        Via {
-            gateway: gateway?,
-            ifindex: ifindex?,
-        },
-    ))
+    let mut all = interfaces.values();
+    let interface = all.find(|one| Some(one.ifindex) == ifindex)?;
+    let via = Via {
+        gateway: gateway?,
+        interface: interface.name.clone(),
+        source,
+    };
+    Some((Destination { table, cidr }, via))
 }
 
 /// The interface that a default route leads to, if this is one.
@@ -157,21 +164,34 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-fn message(cidr: IpNet, via: Via) -> RouteMessage {
+fn message(to: &Destination, via: &Via) -> Result<RouteMessage, rtnetlink::Error> {
     let mut message = RouteMessage::default();
-    message.header.address_family = match cidr {
+    let header = &mut message.header;
+    header.address_family = match to.cidr {
         IpNet::V4(_) => AddressFamily::Inet,
         IpNet::V6(_) => AddressFamily::Inet6,
     };
-    message.header.destination_prefix_length = cidr.prefix_len();
-    message.header.protocol = RouteProtocol::from(ROUTE_PROTOCOL);
-    message.header.scope = RouteScope::Universe;
-    message.header.kind = RouteType::Unicast;
-    message.header.table = MAIN_TABLE as u8;
+    header.destination_prefix_length = to.cidr.prefix_len();
+    header.protocol = RouteProtocol::from(ROUTE_PROTOCOL);
+    header.scope = RouteScope::Universe;
+    header.kind = RouteType::Unicast;
+    header.table = match to.table {
+        Table::Main => MAIN_TABLE as u8,
+        Table::Tunnel => TUNNEL_TABLE,
+    };
+    // The next hop on a tunnel has no route of its own. (Of an IPv6 one nobody asks that: it is
+    // of the link.)
+    if is_tunnel(&via.interface) && via.gateway.is_ipv4() {
+        header.flags = RouteFlags::Onlink;
+    }
     message.attributes = vec![
-        RouteAttribute::Destination(cidr.addr().into()),
+        RouteAttribute::Destination(to.cidr.addr().into()),
         RouteAttribute::Gateway(via.gateway.into()),
-        RouteAttribute::Oif(via.ifindex),
+        RouteAttribute::Oif(index(&via.interface)?),
     ];
-    message
+    let source = via
+        .source
+        .map(|source| RouteAttribute::PrefSource(source.into()));
+    message.attributes.extend(source);
+    Ok(message)
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 
 use cluster_model::Node;
+use ipnet::IpNet;
 use proxy_abi::ownership::CNI_CONFIG_FILE;
 
 use super::PassError;
@@ -18,8 +19,10 @@ use crate::plan::filters::Observed as PodInterface;
 use crate::plan::interfaces::{self, Interface, Interfaces};
 use crate::plan::links::Observed as Link;
 use crate::plan::node_maps::{Masquerade, NodeMaps};
+use crate::plan::peers::{self, Unreachable, Ways};
 use crate::plan::ports;
-use crate::plan::routes::{self, Routes, Unreachable};
+use crate::plan::routes::Routes;
+use crate::plan::tunnels::Tunnels;
 
 /// Everything a full pass looks at, but the maps.
 pub struct Observed {
@@ -39,6 +42,10 @@ pub struct Observed {
     pub masquerade: Masquerade,
     /// Our routes.
     pub routes: Routes,
+    /// Our routing rules, by the CIDRs that they are for.
+    pub rules: BTreeSet<IpNet>,
+    /// Our tunnels.
+    pub tunnels: Tunnels,
     /// The text of the CNI configuration, if there is one.
     pub cni_config: Option<String>,
     /// Every node, as the cluster describes it.
@@ -53,8 +60,8 @@ pub struct Place {
     pub own: Node,
     /// The uplinks; the first holds the node's first address.
     pub uplinks: Vec<Interface>,
-    /// The routes to the other nodes' pods.
-    pub routes: Routes,
+    /// The ways to the other nodes' pods.
+    pub ways: Ways,
 }
 
 /// What the node waits for before it can work in full.
@@ -112,8 +119,8 @@ pub(super) async fn observe(
     netlink: &Netlink,
 ) -> Result<(Observed, Vec<Waiting>), PassError> {
     let interfaces = netlink.interfaces().await?;
-    let (routes, defaults) = netlink.routes().await?;
-    let (place, mut waiting) = place(&nodes, &options.node_name, &interfaces, &defaults);
+    let (routes, defaults) = netlink.routes(&interfaces).await?;
+    let (place, mut waiting) = place(&nodes, options, &interfaces, &defaults);
     let cgroup = match options.socket_lb {
         true => Some(links::cgroup_id(&options.cgroup_root)?),
         false => None,
@@ -128,6 +135,8 @@ pub(super) async fn observe(
         links: links::observe(pins, &interfaces)?,
         pod_interfaces: netlink.pod_interfaces().await?,
         cgroup,
+        rules: netlink.rules().await?,
+        tunnels: netlink.tunnels(&interfaces).await?,
         interfaces,
         node_maps: match programs::maps_exist(pins) {
             true => node_maps::Open::new(pins)?.observe()?,
@@ -144,27 +153,35 @@ pub(super) async fn observe(
 
 fn place(
     nodes: &[Node],
-    name: &str,
+    options: &Options,
     all: &Interfaces,
     defaults: &BTreeSet<u32>,
 ) -> (Option<Place>, Vec<Waiting>) {
-    let Some(own) = nodes.iter().find(|node| &*node.name == name) else {
-        return (None, vec![Waiting::Node(name.into())]);
+    let name = &options.node_name;
+    let Some(own) = nodes.iter().find(|node| &*node.name == name.as_str()) else {
+        return (None, vec![Waiting::Node(name.clone())]);
     };
     let uplinks = interfaces::uplinks(all, &own.addresses, defaults);
     let uplinks: Vec<Interface> = uplinks.into_iter().cloned().collect();
-    let Some(uplink) = uplinks.first() else {
-        return (None, vec![Waiting::Address(name.into())]);
-    };
-    let (routes, unreachable) = routes::wanted(nodes.iter(), name, uplink);
+    if uplinks.is_empty() {
+        return (None, vec![Waiting::Address(name.clone())]);
+    }
+    let (ways, unreachable) = peers::ways(&peers::Facts {
+        nodes,
+        own,
+        interfaces: all,
+        uplinks: &uplinks,
+        routing: options.routing,
+        port: options.vxlan_port,
+    });
     let mut waiting: Vec<Waiting> = unreachable.into_iter().map(Waiting::Peer).collect();
     if own.pod_cidrs.is_empty() {
-        waiting.push(Waiting::PodCidr(name.into()));
+        waiting.push(Waiting::PodCidr(name.clone()));
     }
     let place = Place {
         own: own.clone(),
         uplinks,
-        routes,
+        ways,
     };
     (Some(place), waiting)
 }

@@ -18,6 +18,17 @@ pub enum Hook {
     Gone,
 }
 
+impl Hook {
+    /// The interface, if it is at one.
+    #[must_use]
+    pub fn interface(&self) -> Option<&str> {
+        match self {
+            Self::Ingress(name) | Self::Egress(name) => Some(name),
+            Self::Cgroup(_) | Self::Gone => None,
+        }
+    }
+}
+
 /// A link that should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -70,22 +81,25 @@ pub fn is_linked(links: &BTreeMap<String, Observed>, interface: &str) -> bool {
     link.is_some_and(|link| link.hook != Hook::Gone)
 }
 
-/// The links of the node itself: its uplinks, and its cgroup if sockets are translated.
+/// The links of the node itself: its uplinks, its tunnels, and its cgroup if sockets are
+/// translated.
+///
+/// What leaves by a tunnel has been seen already: pods' packets where they came in, the node's own
+/// to a frontend at the uplink, to which the routing table sent them for the frontend's sake. There
+/// `to_network` would take a translated request for one that was never translated.
 #[must_use]
 pub fn wanted<'a>(
     uplinks: impl Iterator<Item = &'a str>,
+    tunnels: impl Iterator<Item = &'a str>,
     cgroup: Option<u64>,
 ) -> BTreeMap<String, Wanted> {
-    let mut wanted = BTreeMap::new();
-    for name in uplinks {
-        let sides = [
-            (program::FROM_NETWORK, Hook::Ingress(name.into())),
-            (program::TO_NETWORK, Hook::Egress(name.into())),
-        ];
-        wanted.extend(
-            sides.map(|(program, hook)| (format!("{program}-{name}"), Wanted { program, hook })),
-        );
-    }
+    let ingress = |name: &'a str| (program::FROM_NETWORK, name, Hook::Ingress(name.into()));
+    let egress = |name: &'a str| (program::TO_NETWORK, name, Hook::Egress(name.into()));
+    let of_uplinks = uplinks.flat_map(|name| [ingress(name), egress(name)]);
+    let hooks = of_uplinks.chain(tunnels.map(ingress));
+    let mut wanted: BTreeMap<String, Wanted> = hooks
+        .map(|(program, name, hook)| (format!("{program}-{name}"), Wanted { program, hook }))
+        .collect();
     if let Some(cgroup) = cgroup {
         let sockets = [
             program::CONNECT4,
@@ -214,13 +228,17 @@ mod tests {
 
     #[test]
     fn a_fresh_node_attaches_all() {
-        let lines = lines(&[], &wanted(["eth0"].into_iter(), Some(77)));
+        let lines = lines(
+            &[],
+            &wanted(["eth0"].into_iter(), ["tunnel"].into_iter(), Some(77)),
+        );
         assert_eq!(
             lines,
             [
                 "attach connect4 to cgroup 77 as link connect4",
                 "attach connect6 to cgroup 77 as link connect6",
                 "attach from_network to tcx ingress of eth0 as link from_network-eth0",
+                "attach from_network to tcx ingress of tunnel as link from_network-tunnel",
                 "attach getpeername4 to cgroup 77 as link getpeername4",
                 "attach getpeername6 to cgroup 77 as link getpeername6",
                 "attach to_network to tcx egress of eth0 as link to_network-eth0",
@@ -237,7 +255,7 @@ mod tests {
             ("from_pod-fn02", link(9, ingress("fn02"))),
         ];
         assert_eq!(
-            lines(&rows, &wanted(["eth0"].into_iter(), None)),
+            lines(&rows, &wanted(["eth0"].into_iter(), [].into_iter(), None)),
             [
                 "put the current from_pod into link from_pod-fn02",
                 "put the current to_network into link to_network-eth0",
@@ -255,7 +273,7 @@ mod tests {
             ("to_network-eth0", link(10, egress("eth0"))),
         ];
         assert_eq!(
-            lines(&rows, &wanted(["eth0"].into_iter(), None)),
+            lines(&rows, &wanted(["eth0"].into_iter(), [].into_iter(), None)),
             [
                 "remove link connect4",
                 "remove link from_network-eth0",
