@@ -22,7 +22,7 @@ use crate::plan::node_maps::{Masquerade, NodeMaps};
 use crate::plan::peers::{self, Unreachable, Ways};
 use crate::plan::ports;
 use crate::plan::routes::Routes;
-use crate::plan::tunnels::Tunnels;
+use crate::plan::tunnels::{Tunnel, Tunnels};
 
 /// Everything a full pass looks at, but the maps.
 pub struct Observed {
@@ -75,6 +75,8 @@ pub enum Waiting {
     PodCidr(String),
     /// A peer cannot be reached.
     Peer(Unreachable),
+    /// The uplinks cannot carry what a tunnel must.
+    Narrow,
     /// Sockets of the node may have every port.
     Ports,
 }
@@ -99,6 +101,11 @@ impl fmt::Display for Waiting {
                  --allocate-node-cidrs"
             ),
             Self::Peer(unreachable) => write!(out, "{unreachable}"),
+            Self::Narrow => write!(
+                out,
+                "the uplinks' MTU is less than 1350 bytes, so VXLAN over IPv6 cannot carry the \
+                 packets of 1280 bytes that IPv6 promises to pods"
+            ),
             Self::Ports => write!(
                 out,
                 "net.ipv4.ip_local_port_range leaves no 1024 ports to masquerade, so packets of \
@@ -125,13 +132,16 @@ pub(super) async fn observe(
         true => Some(links::cgroup_id(&options.cgroup_root)?),
         false => None,
     };
+    let tunnels = place
+        .as_ref()
+        .is_some_and(|place| !place.ways.tunnels.is_empty());
     let pod_cidrs = place.as_ref().map_or(&[][..], |place| &place.own.pod_cidrs);
     let masquerade = masquerade(options)?;
     if options.masquerade && masquerade.ports.is_none() {
         waiting.push(Waiting::Ports);
     }
     let observed = Observed {
-        sysctls: sysctl::diff(Families::of(pod_cidrs))?,
+        sysctls: sysctl::diff(Families::of(pod_cidrs), tunnels)?,
         links: links::observe(pins, &interfaces)?,
         pod_interfaces: netlink.pod_interfaces().await?,
         cgroup,
@@ -177,6 +187,9 @@ fn place(
     let mut waiting: Vec<Waiting> = unreachable.into_iter().map(Waiting::Peer).collect();
     if own.pod_cidrs.is_empty() {
         waiting.push(Waiting::PodCidr(name.clone()));
+    }
+    if ways.tunnels.values().any(Tunnel::is_too_narrow) {
+        waiting.push(Waiting::Narrow);
     }
     let place = Place {
         own: own.clone(),

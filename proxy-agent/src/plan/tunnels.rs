@@ -40,6 +40,15 @@ pub struct Tunnel {
     pub outer: BTreeMap<Mac, IpAddr>,
 }
 
+impl Tunnel {
+    /// Whether outer packets would have to be fragmented that cannot be: a node never fragments
+    /// outer packets of IPv6.
+    #[must_use]
+    pub fn is_too_narrow(&self) -> bool {
+        self.device.fragments && self.device.local.is_some_and(|local| local.is_ipv6())
+    }
+}
+
 /// Tunnels by the name of their device.
 pub type Tunnels = BTreeMap<String, Tunnel>;
 
