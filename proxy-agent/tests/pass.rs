@@ -42,6 +42,7 @@ impl Place {
             socket_lb: true,
             routing: Routing::Auto,
             vxlan_port: 8472,
+            tcx: None,
             masquerade: true,
             masquerade_exclude: Vec::new(),
             masquerade_ports: None,
@@ -341,6 +342,47 @@ async fn a_peer_gets_a_tunnel_keeps_it_and_gives_it_back() {
     assert!(plan.contains("is at 192.168.9.77"), "{plan}");
     assert_eq!(plan.lines().count(), 5, "{plan}");
     assert!(full(&mut agent, &moved).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_kernel_without_tcx_gets_filters_and_one_with_it_links_again() {
+    let Some(mut place) = Place::new("clsact") else {
+        return;
+    };
+    let index = with_peer("192.168.9.12", "fd09::12");
+    place.options.tcx = Some(false);
+    let mut agent = place.agent();
+    let plan = full(&mut agent, &index).await.to_string();
+    for (program, interface) in [
+        ("from_network", "eth0"),
+        ("to_network", "eth0"),
+        ("from_network", "flatnet-vxlan4"),
+    ] {
+        let line = format!("attach {program} to {interface} by a filter");
+        assert!(plan.contains(&line), "{line} is not in:\n{plan}");
+        assert!(
+            !place
+                .pin("links")
+                .join(format!("{program}-{interface}"))
+                .exists()
+        );
+    }
+    assert!(full(&mut agent, &index).await.is_empty());
+    let to_egress = "filter replace dev eth0 egress protocol all pref 1 handle 1 bpf da";
+    let (old, name) = (place.pin("programs/from_pod"), "to_network");
+    tc(&format!("{to_egress} object-pinned {}", old.display()));
+    // (Its name is that of a pin: none of ours is in the place.)
+    let error = agent.full(Wish::of(&index, "node-1")).await;
+    let error = error.expect_err("somebody else's filter").to_string();
+    assert!(error.contains(name), "{error}");
+    tc("filter del dev eth0 egress");
+    assert_eq!(full(&mut agent, &index).await.len(), 1);
+    place.options.tcx = Some(true);
+    let mut agent = place.agent();
+    let plan = full_at_last(&mut agent, &index).await;
+    assert!(plan.len() >= 3, "{plan}");
+    assert!(full(&mut agent, &index).await.is_empty());
+    assert!(place.pin("links/to_network-eth0").exists());
 }
 
 #[tokio::test]
