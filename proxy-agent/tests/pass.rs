@@ -13,6 +13,7 @@ use kernel::{cgroup_root, ip, isolated_bpffs, object, tc};
 use proxy_agent::args::Options;
 use proxy_agent::kernel::routes::Netlink;
 use proxy_agent::pass::{Node, Plan, Wish, lists};
+use proxy_agent::plan::peers::Routing;
 
 /// A node with an uplink, a cgroup and a bpffs of its own.
 struct Place {
@@ -39,6 +40,12 @@ impl Place {
             flow_table_size: Some(1024),
             endpoint_slots: Some(1024),
             socket_lb: true,
+            routing: Routing::Auto,
+            vxlan_port: 8472,
+            tcx: None,
+            masquerade: true,
+            masquerade_exclude: Vec::new(),
+            masquerade_ports: None,
             audit_seconds: Duration::from_secs(30),
         };
         let place = Self {
@@ -64,6 +71,13 @@ impl Place {
 
     fn pin(&self, below: &str) -> PathBuf {
         self.folder.path().join("flatnet").join(below)
+    }
+
+    /// Whether there is an interface of this name.
+    fn has(&self, interface: &str) -> bool {
+        Path::new("/proc/sys/net/ipv4/conf")
+            .join(interface)
+            .exists()
     }
 
     fn config(&self) -> PathBuf {
@@ -135,6 +149,37 @@ async fn a_fresh_node_comes_to_work_and_a_second_pass_changes_nothing() {
     assert!(config.contains("10.244.1.0/24"), "{config}");
     let second = full(&mut agent, &index).await;
     assert!(second.is_empty(), "{second}");
+}
+
+#[tokio::test]
+async fn the_programs_are_told_of_node_and_cluster() {
+    let Some(place) = Place::new("told") else {
+        return;
+    };
+    let mut index = cluster();
+    let mut agent = place.agent();
+    let first = full(&mut agent, &index).await.to_string();
+    for line in [
+        "enter 127.0.0.1 as an address of this node\n",
+        "enter 172.30.0.11 as an address of this node, with NodePorts\n",
+        "10.244.3.0/24 is inside the cluster\n",
+        "172.30.0.13/32 is inside the cluster\n",
+        "masquerades with 172.30.0.11, ports ",
+    ] {
+        assert!(first.contains(line), "{line} is not in:\n{first}");
+    }
+    ip("addr add 192.0.2.7/24 dev eth0");
+    index.delete_node("node-3");
+    let plan = full(&mut agent, &index).await;
+    let expected = [
+        "enter 192.0.2.7 as an address of this node",
+        "10.244.3.0/24 is no more inside the cluster",
+        "172.30.0.13/32 is no more inside the cluster",
+        "delete route 10.244.3.0/24 via 172.30.0.13",
+    ];
+    let plan = plan.to_string();
+    assert_eq!(plan.lines().collect::<Vec<_>>(), expected);
+    assert!(full(&mut agent, &index).await.is_empty());
 }
 
 #[tokio::test]
@@ -241,13 +286,103 @@ async fn somebody_elses_route_is_reported_and_stays() {
         error.contains("route 10.244.2.0/24 via 172.30.0.12"),
         "{error}"
     );
-    assert!(!place.config().exists(), "the node does not work yet");
+    assert!(place.config().exists(), "the node works without this peer");
     ip("route del 10.244.2.0/24 via 172.30.0.99");
-    assert_eq!(
-        full(&mut agent, &index).await.len(),
-        2,
-        "the route and the configuration"
+    assert_eq!(full(&mut agent, &index).await.len(), 1, "the route");
+}
+
+/// A cluster with one peer, of both families, at these addresses.
+fn with_peer(v4: &str, v6: &str) -> ClusterIndex {
+    let mut index = ClusterIndex::default();
+    let own = mk_node("node-1").address("172.30.0.11").address("fd00::11");
+    let own = own.pod_cidr("10.244.1.0/24").pod_cidr("fd00:244:1::/64");
+    index.apply_node(own);
+    let peer = mk_node("node-2").address(v4).address(v6);
+    let peer = peer.pod_cidr("10.244.2.0/24").pod_cidr("fd00:244:2::/64");
+    index.apply_node(peer);
+    index
+}
+
+#[tokio::test]
+async fn a_peer_gets_a_tunnel_keeps_it_and_gives_it_back() {
+    let Some(place) = Place::new("tunnel") else {
+        return;
+    };
+    ip("addr add fd00::11/64 dev eth0 nodad");
+    let mut agent = place.agent();
+    let (near, far) = (
+        with_peer("172.30.0.12", "fd00::12"),
+        with_peer("192.168.9.12", "fd09::12"),
     );
+    for _ in 0..2 {
+        full(&mut agent, &near).await;
+        assert!(!place.has("flatnet-vxlan4"));
+        let plan = full(&mut agent, &far).await.to_string();
+        for line in [
+            "make tunnel flatnet-vxlan4 of 1450 bytes",
+            "route 10.244.2.0/24 via 10.244.2.0 on flatnet-vxlan4, from 172.30.0.11",
+            "route 192.168.9.12/32 for pods via",
+            "write the CNI configuration",
+        ] {
+            assert!(plan.contains(line), "{line} is not in:\n{plan}");
+        }
+        assert!(full(&mut agent, &far).await.is_empty());
+    }
+    // What others break is repaired: entries, and the device itself.
+    ip("neigh del 10.244.2.0 dev flatnet-vxlan4");
+    ip("rule del pref 17000");
+    ip("link set flatnet-vxlan4 mtu 1400");
+    assert_eq!(full(&mut agent, &far).await.len(), 3);
+    ip("link del flatnet-vxlan4");
+    full(&mut agent, &far).await;
+    assert!(full(&mut agent, &far).await.is_empty());
+    // Another address of the peer is one entry, and what pods reach.
+    let moved = with_peer("192.168.9.77", "fd09::12");
+    let plan = full(&mut agent, &moved).await.to_string();
+    assert!(plan.contains("is at 192.168.9.77"), "{plan}");
+    assert_eq!(plan.lines().count(), 5, "{plan}");
+    assert!(full(&mut agent, &moved).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_kernel_without_tcx_gets_filters_and_one_with_it_links_again() {
+    let Some(mut place) = Place::new("clsact") else {
+        return;
+    };
+    let index = with_peer("192.168.9.12", "fd09::12");
+    place.options.tcx = Some(false);
+    let mut agent = place.agent();
+    let plan = full(&mut agent, &index).await.to_string();
+    for (program, interface) in [
+        ("from_network", "eth0"),
+        ("to_network", "eth0"),
+        ("from_network", "flatnet-vxlan4"),
+    ] {
+        let line = format!("attach {program} to {interface} by a filter");
+        assert!(plan.contains(&line), "{line} is not in:\n{plan}");
+        assert!(
+            !place
+                .pin("links")
+                .join(format!("{program}-{interface}"))
+                .exists()
+        );
+    }
+    assert!(full(&mut agent, &index).await.is_empty());
+    let to_egress = "filter replace dev eth0 egress protocol all pref 1 handle 1 bpf da";
+    let (old, name) = (place.pin("programs/from_pod"), "to_network");
+    tc(&format!("{to_egress} object-pinned {}", old.display()));
+    // (Its name is that of a pin: none of ours is in the place.)
+    let error = agent.full(Wish::of(&index, "node-1")).await;
+    let error = error.expect_err("somebody else's filter").to_string();
+    assert!(error.contains(name), "{error}");
+    tc("filter del dev eth0 egress");
+    assert_eq!(full(&mut agent, &index).await.len(), 1);
+    place.options.tcx = Some(true);
+    let mut agent = place.agent();
+    let plan = full_at_last(&mut agent, &index).await;
+    assert!(plan.len() >= 3, "{plan}");
+    assert!(full(&mut agent, &index).await.is_empty());
+    assert!(place.pin("links/to_network-eth0").exists());
 }
 
 #[tokio::test]
