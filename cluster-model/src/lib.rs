@@ -15,7 +15,10 @@ pub mod view;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use index::{ClusterIndex, Dirty};
+pub use index::{Changes, ClusterIndex, Dirty};
 pub use name::{Family, Protocol, ServiceName, SliceName};
-pub use object::{Endpoint, EndpointSlice, Node, Service, ServiceKind, ServicePort, SlicePort};
+pub use object::{
+    Endpoint, EndpointSlice, Hints, Node, Service, ServiceKind, ServicePort, SlicePort,
+    TrafficPolicy,
+};
 pub use view::{EndpointAddress, Frontend, frontends_of};
