@@ -21,4 +21,7 @@ pub use object::{
     Endpoint, EndpointSlice, Hints, Node, Service, ServiceKind, ServicePort, SlicePort,
     TrafficPolicy,
 };
-pub use view::{EndpointAddress, Frontend, frontends_of};
+pub use view::{
+    Answer, Behind, EndpointAddress, Frontend, FrontendKind, Here, NodePortAddresses, PortView,
+    ports_of,
+};

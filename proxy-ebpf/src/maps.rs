@@ -10,6 +10,7 @@
 //! | `host_ports` | address, port, protocol -> pod's address and port | CNI plugin | ADD fails |
 //! | `node_addresses` | address -> flags | agent | the agent reports it |
 //! | `inside` | prefix -> nothing | agent | the agent reports it |
+//! | `source_ranges` | service and prefix -> nothing | agent | the agent reports it |
 //! | `uplinks` | interface -> masquerade's address and ports | agent | the agent reports it |
 //! | `fragments` | datagram -> its ports | packet programs | least recently used goes |
 //! | `counters` | counter -> packets or sockets, per CPU | all programs | fixed |
@@ -26,7 +27,7 @@ use aya_ebpf::programs::SockAddrContext;
 use packet::refusal;
 use proxy_abi::{
     Counter, Endpoint, Flow, FlowKey, FragmentKey, FragmentPorts, Frontend, FrontendKey, HostPort,
-    Ip, NodeAddress, Pod, SocketPeer, Uplink,
+    Ip, NodeAddress, Pod, SocketPeer, Source, Uplink,
 };
 
 /// 65 536 frontends: 10 000 Services with a few ports and addresses each. Not preallocated: the
@@ -63,6 +64,10 @@ static NODE_ADDRESSES: HashMap<Ip, NodeAddress> = HashMap::pinned(1_024, BPF_F_N
 /// 32 768 prefixes: the pod CIDRs and addresses of 5 000 nodes in two families, and exclusions.
 #[map(name = "inside")]
 static INSIDE: LpmTrie<Ip, u32> = LpmTrie::pinned(32_768, BPF_F_NO_PREALLOC);
+
+/// 65 536 ranges: 1 000 load balancers' Services of a few ports and a dozen ranges.
+#[map(name = "source_ranges")]
+static SOURCE_RANGES: LpmTrie<Source, u32> = LpmTrie::pinned(65_536, BPF_F_NO_PREALLOC);
 
 /// 64 uplinks.
 #[map(name = "uplinks")]

@@ -29,7 +29,7 @@ pub const ALL: [&str; 7] = [
 ];
 
 /// Every map of the kernel half.
-pub const MAPS: [&str; 11] = [
+pub const MAPS: [&str; 12] = [
     map::FRONTENDS,
     map::ENDPOINTS,
     map::FLOWS,
@@ -38,6 +38,7 @@ pub const MAPS: [&str; 11] = [
     map::HOST_PORTS,
     map::NODE_ADDRESSES,
     map::INSIDE,
+    map::SOURCE_RANGES,
     map::UPLINKS,
     map::FRAGMENTS,
     map::COUNTERS,
