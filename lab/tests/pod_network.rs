@@ -5,10 +5,10 @@ mod stage;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use lab::network::{Families, Network};
+use lab::network::Families;
 
 use stage::servers::{PORT, ask, cluster, of_family, servers};
-use stage::{PATIENCE, Running, output, product_on};
+use stage::{PATIENCE, Running};
 
 fn wanted(families: Families) -> usize {
     if families == Families::Dual { 2 } else { 1 }
@@ -102,33 +102,4 @@ fn every_node_process_reaches_every_pod_and_back_over_ipv6() {
 #[test]
 fn every_node_process_reaches_every_pod_and_back_over_both() {
     every_node_reaches_every_pod(Families::Dual);
-}
-
-/// The MTU is taken from the uplink.
-fn mtu_in_the_pod(mtu: Option<u16>, expected: u16) {
-    let network = Network {
-        families: Families::Dual,
-        mtu,
-        ..Network::default()
-    };
-    let Some(lab) = product_on(&format!("mtu-{expected}"), 2, network, &[]) else {
-        return;
-    };
-    let pods = servers(&lab, 2);
-    let links = output(lab.in_pod(&pods[0].name, &["ip", "-o", "link", "show", "eth0"]));
-    assert!(links.contains(&format!("mtu {expected} ")), "{links}");
-    for address in &pods[1].addresses {
-        let place = |argv: &[&str]| lab.in_pod(&pods[0].name, argv);
-        ask(place, SocketAddr::new(*address, PORT));
-    }
-}
-
-#[test]
-fn the_mtu_is_the_uplinks_of_1400_bytes() {
-    mtu_in_the_pod(Some(1400), 1400);
-}
-
-#[test]
-fn the_mtu_is_the_uplinks_of_9000_bytes() {
-    mtu_in_the_pod(Some(9000), 9000);
 }

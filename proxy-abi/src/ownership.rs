@@ -66,6 +66,23 @@ pub const HOST_INTERFACE_PREFIX: &str = "fn";
 /// are for routing daemons, and iproute2 and FRR leave this one unassigned).
 pub const ROUTE_PROTOCOL: u8 = 170;
 
+/// Routing table of the ways by which pods reach the addresses of nodes behind a tunnel.
+pub const TUNNEL_TABLE: u8 = 170;
+/// Priority of the rules that lead pods' packets to [`TUNNEL_TABLE`]: before the table `main`'s.
+/// They carry [`ROUTE_PROTOCOL`].
+pub const TUNNEL_RULE_PRIORITY: u32 = 17_000;
+
+/// VXLAN devices, by the family of the outer packets. (Not beginning as the host end of a pod's
+/// veth does.)
+pub const TUNNEL_V4: &str = "flatnet-vxlan4";
+/// See [`TUNNEL_V4`].
+pub const TUNNEL_V6: &str = "flatnet-vxlan6";
+/// VXLAN network identifier of both. (1 is flannel's, and Cilium's begin at 2.)
+pub const TUNNEL_VNI: u32 = 0x00f1_a7e7;
+/// UDP port of VXLAN unless told otherwise: Linux' own default, which firewalls of clusters know,
+/// rather than IANA's 4789.
+pub const TUNNEL_PORT: u16 = 8472;
+
 /// The pod's next hop: link-local, on no interface; the pod holds a permanent neighbour entry
 /// for it, so nobody is ever asked for it.
 pub const POD_NEXT_HOP_V4: [u8; 4] = [169, 254, 1, 1];

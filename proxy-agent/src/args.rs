@@ -4,7 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use proxy_abi::ownership::DEFAULT_BPFFS;
+use ipnet::IpNet;
+use proxy_abi::ownership::{DEFAULT_BPFFS, TUNNEL_PORT};
+
+use crate::plan::peers::Routing;
+use crate::plan::ports::{self, Ports};
 
 /// The agent of a flatnet node: keeps eBPF programs, maps and routes as the cluster says.
 #[derive(Debug, Parser)]
@@ -70,6 +74,28 @@ pub struct Options {
     /// either way.
     #[arg(long, env = "FLATNET_SOCKET_LB", default_value_t = true, action = clap::ArgAction::Set)]
     pub socket_lb: bool,
+    /// How the pods of other nodes are reached: through their node addresses where those are on
+    /// a link of this node, by VXLAN, or each as it can be.
+    #[arg(long, env = "FLATNET_ROUTING", value_enum, default_value_t)]
+    pub routing: Routing,
+    /// UDP port of VXLAN, the same on every node.
+    #[arg(long, env = "FLATNET_VXLAN_PORT", default_value_t = TUNNEL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    pub vxlan_port: u16,
+    /// Whether packets of pods that leave the cluster carry the node's address.
+    #[arg(long, env = "FLATNET_MASQUERADE", default_value_t = true, action = clap::ArgAction::Set)]
+    pub masquerade: bool,
+    /// CIDRs outside the cluster to which packets go with the pod's own address all the same.
+    #[arg(
+        long,
+        env = "FLATNET_MASQUERADE_EXCLUDE",
+        value_name = "CIDR,...",
+        value_delimiter = ','
+    )]
+    pub masquerade_exclude: Vec<IpNet>,
+    /// Ports for masquerade alone. Without it, a range that neither the kernel
+    /// (net.ipv4.ip_local_port_range) nor a NodePort uses.
+    #[arg(long, env = "FLATNET_MASQUERADE_PORTS", value_name = "FIRST-LAST", value_parser = ports::parse)]
+    pub masquerade_ports: Option<Ports>,
     /// Seconds between two looks at the whole of the kernel's state.
     #[arg(long, env = "FLATNET_AUDIT_SECONDS", default_value = "30", value_parser = seconds)]
     pub audit_seconds: Duration,

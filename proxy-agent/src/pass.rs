@@ -3,29 +3,25 @@
 
 mod wish;
 
+mod apply;
 mod failures;
 mod observe;
 mod plan;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
-use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use cluster_model::ServiceName;
-use proxy_abi::ownership::{CNI_CONFIG_FILE, program};
 
 use crate::args::Options;
-use crate::kernel::links::{self, LinksError, Places};
+use crate::kernel::links::LinksError;
 use crate::kernel::maps::{MapsError, ServiceMaps};
 use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::programs::{self, Loaded, ProgramsError, Sizes};
 use crate::kernel::routes::{Netlink, NetlinkError};
-use crate::kernel::sysctl::{self, SysctlError};
-use crate::plan::services::{self, Contest, Observed as Held, Planned, Table, Wishes};
-
-use failures::Failures;
+use crate::kernel::sysctl::SysctlError;
+use crate::plan::services::{Contest, Observed as Held, Planned, Table, Wishes};
 
 pub use observe::{Observed, Waiting};
 pub use plan::Plan;
@@ -189,7 +185,7 @@ impl Node {
     }
 
     async fn observe(&self, wish: &Wish) -> Result<(Observed, Vec<Waiting>), PassError> {
-        observe::observe(&wish.nodes, &self.options, &self.pins, &self.netlink).await
+        observe::observe(wish.nodes.clone(), &self.options, &self.pins, &self.netlink).await
     }
 
     fn plan(&mut self, wish: Wish, observed: &Observed) -> Result<Plan, PassError> {
@@ -222,70 +218,6 @@ impl Node {
             current,
         ))
     }
-
-    /// Carries a plan out: what must be there first comes first, the CNI configuration last. An
-    /// operation that fails keeps none of the others from being tried, but the last.
-    async fn apply(&mut self, plan: &Plan) -> Result<(), PassError> {
-        let Plan {
-            sysctls,
-            services,
-            programs,
-            uplink,
-            links,
-            filters,
-            routes,
-            cni_config,
-        } = plan;
-        let mut failures = Failures::default();
-        for wanted in sysctls {
-            tracing::info!("{wanted}");
-            failures.note(sysctl::apply(*wanted));
-        }
-        failures.note(self.apply_services(services));
-        for outdated in programs {
-            tracing::info!("pin program {}", outdated.0);
-            if let Some(loaded) = &mut self.loaded {
-                failures.note(loaded.pin(*outdated, &self.pins));
-            }
-        }
-        let places = Places {
-            uplink,
-            cgroup: &self.options.cgroup_root,
-        };
-        for operation in links {
-            tracing::info!("{operation}");
-            failures.note(links::apply(operation, &self.pins, &places));
-        }
-        for put in filters {
-            tracing::info!("{put}");
-            match programs::open(&self.pins, program::FROM_POD) {
-                Ok(program) => failures.note(self.netlink.put_filter(put, program).await),
-                Err(error) => failures.note(Err(error)),
-            }
-        }
-        for operation in routes {
-            tracing::info!("{operation}");
-            failures.note(self.netlink.apply(operation).await);
-        }
-        failures.first()?;
-        if let Some(text) = cni_config {
-            tracing::info!("write the CNI configuration: the node works");
-            write_config(&self.options.cni_conf_dir, text)?;
-        }
-        Ok(())
-    }
-
-    fn apply_services(&mut self, operations: &[services::Operation]) -> Result<(), PassError> {
-        let Some(mut services) = self.services.take() else {
-            return Ok(());
-        };
-        for operation in operations {
-            tracing::debug!("{operation}");
-            services.maps.apply(operation)?;
-        }
-        self.services = Some(services);
-        Ok(())
-    }
 }
 
 /// The clock in seconds: what an agent an hour or a year ago began with was another value.
@@ -294,20 +226,4 @@ fn generation_seed() -> u32 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     since.as_secs() as u32
-}
-
-/// Writes the file in one step: a runtime that reads the folder at any moment finds the old text
-/// or the new one.
-fn write_config(folder: &Path, text: &str) -> Result<(), PassError> {
-    let path = folder.join(CNI_CONFIG_FILE);
-    // Runtimes read *.conf, *.conflist and *.json only.
-    let fresh = folder.join(format!(".{CNI_CONFIG_FILE}.new"));
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&fresh, text))
-        .and_then(|()| fs::rename(&fresh, &path))
-        .map_err(|source| PassError::CniConfig {
-            doing: "write",
-            path: path.display().to_string(),
-            source,
-        })
 }

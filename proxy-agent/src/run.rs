@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::args::Options;
+use crate::kernel::events::Events;
 use crate::kernel::routes::Netlink;
 use crate::pass::{self, Node, PassError, Waiting, Wish};
 
@@ -19,6 +20,10 @@ const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 /// How often a start that cannot go on says so.
 const REMIND: Duration = Duration::from_secs(10);
+/// How long [`diff`] waits for the API server.
+const DIFF_PATIENCE: Duration = Duration::from_secs(15);
+/// Changes of interfaces come in flocks: one pass for what comes within this time.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// The agent cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +31,12 @@ pub enum StartError {
     /// The API server's address or credentials.
     #[error(transparent)]
     Connect(#[from] cluster_watch::ConnectError),
+    /// No view of the cluster.
+    #[error(
+        "the API server did not list Services, EndpointSlices and Nodes within {DIFF_PATIENCE:?}; \
+         see --api-server and --kubeconfig"
+    )]
+    NoCluster,
     /// The node cannot be used at all.
     #[error(transparent)]
     Pass(#[from] PassError),
@@ -56,7 +67,9 @@ pub async fn diff(options: Options) -> Result<(), StartError> {
     let feed = feed(&options).await?;
     let here = Here::new(options.node_name.as_str());
     let mut node = Node::new(options, Netlink::open()?)?;
-    synced(&feed).await;
+    timeout(DIFF_PATIENCE, feed.synced())
+        .await
+        .map_err(|_elapsed| StartError::NoCluster)?;
     let wish = Wish::of(&feed.read(), &here);
     let (plan, waiting) = node.diff(wish).await?;
     for waiting in waiting {
@@ -70,6 +83,7 @@ async fn keep(options: Options) -> Result<(), StartError> {
     let audit_interval = options.audit_seconds;
     let here = Here::new(options.node_name.as_str());
     let feed = feed(&options).await?;
+    let events = Events::open()?;
     let mut node = Node::new(options, Netlink::open()?)?;
     // While the first lists come in: the verifier takes its time, too.
     node.load()?;
@@ -78,13 +92,14 @@ async fn keep(options: Options) -> Result<(), StartError> {
         here,
         node,
         feed,
+        events,
+        audit_interval,
         retry: RETRY_FIRST,
         waiting: Vec::new(),
     };
     loop {
-        keeper.full().await;
-        let audit = Instant::now() + audit_interval;
-        keeper.follow_until(audit).await;
+        let next = keeper.full().await;
+        keeper.follow_until(next).await;
     }
 }
 
@@ -93,40 +108,47 @@ struct Keeper {
     here: Here,
     node: Node,
     feed: Feed,
+    events: Events,
+    audit_interval: Duration,
     retry: Duration,
     waiting: Vec<Waiting>,
 }
 
 impl Keeper {
-    /// A full pass, repeated until it succeeds.
-    async fn full(&mut self) {
-        loop {
-            let wish = Wish::of(&self.feed.read(), &self.here);
-            match self.node.full(wish).await {
-                Ok((plan, waiting)) => {
-                    self.retry = RETRY_FIRST;
-                    if !plan.is_empty() {
-                        tracing::info!(operations = plan.len(), "the node is as the cluster says");
-                    }
-                    self.announce(waiting);
-                    return;
+    /// A full pass. Returns when the next one is due: soon, if something failed. Until then
+    /// changes are followed all the same.
+    async fn full(&mut self) -> Instant {
+        let wish = Wish::of(&self.feed.read(), &self.here);
+        match self.node.full(wish).await {
+            Ok((plan, waiting)) => {
+                self.retry = RETRY_FIRST;
+                if !plan.is_empty() {
+                    tracing::info!(operations = plan.len(), "the node is as the cluster says");
                 }
-                Err(error) => {
-                    tracing::error!(retry_in = ?self.retry, "{error}");
-                    sleep(self.retry).await;
-                    self.retry = (self.retry * 2).min(RETRY_LAST);
-                }
+                self.announce(waiting);
+                Instant::now() + self.audit_interval
+            }
+            Err(error) => {
+                let retry = self.retry;
+                tracing::error!(retry_in = ?retry, "{error}");
+                self.retry = (retry * 2).min(RETRY_LAST);
+                Instant::now() + retry
             }
         }
     }
 
-    /// A pass for each change until it is time for a full one: at the audit, when a node changed,
-    /// or when a pass failed.
-    async fn follow_until(&mut self, audit: Instant) {
+    /// A pass for each change until it is time for a full one: when it is due, when a node or an
+    /// interface changed, or when a pass failed.
+    async fn follow_until(&mut self, due: Instant) {
         loop {
             let dirty = tokio::select! {
                 dirty = self.feed.changed() => dirty,
-                () = sleep_until(audit) => return,
+                () = sleep_until(due) => return,
+                () = self.events.changed() => {
+                    sleep(SETTLE).await;
+                    self.events.forget();
+                    return;
+                }
             };
             if dirty.nodes || !self.changed(dirty) {
                 return;

@@ -13,6 +13,7 @@ use kernel::{cgroup_root, ip, isolated_bpffs, object, tc};
 use proxy_agent::args::Options;
 use proxy_agent::kernel::routes::Netlink;
 use proxy_agent::pass::{Node, Plan, Wish, wishes};
+use proxy_agent::plan::peers::Routing;
 
 /// A node with an uplink, a cgroup and a bpffs of its own.
 struct Place {
@@ -39,6 +40,11 @@ impl Place {
             flow_table_size: Some(1024),
             endpoint_slots: Some(1024),
             socket_lb: true,
+            routing: Routing::Auto,
+            vxlan_port: 8472,
+            masquerade: true,
+            masquerade_exclude: Vec::new(),
+            masquerade_ports: None,
             audit_seconds: Duration::from_secs(30),
         };
         let place = Self {
@@ -139,6 +145,37 @@ async fn a_fresh_node_comes_to_work_and_a_second_pass_changes_nothing() {
     assert!(config.contains("10.244.1.0/24"), "{config}");
     let second = full(&mut agent, &index).await;
     assert!(second.is_empty(), "{second}");
+}
+
+#[tokio::test]
+async fn the_programs_are_told_of_node_and_cluster() {
+    let Some(place) = Place::new("told") else {
+        return;
+    };
+    let mut index = cluster();
+    let mut agent = place.agent();
+    let first = full(&mut agent, &index).await.to_string();
+    for line in [
+        "enter 127.0.0.1 as an address of this node\n",
+        "enter 172.30.0.11 as an address of this node, with NodePorts\n",
+        "10.244.3.0/24 is inside the cluster\n",
+        "172.30.0.13/32 is inside the cluster\n",
+        "masquerades with 172.30.0.11, ports ",
+    ] {
+        assert!(first.contains(line), "{line} is not in:\n{first}");
+    }
+    ip("addr add 192.0.2.7/24 dev eth0");
+    index.delete_node("node-3");
+    let plan = full(&mut agent, &index).await;
+    let expected = [
+        "enter 192.0.2.7 as an address of this node",
+        "10.244.3.0/24 is no more inside the cluster",
+        "172.30.0.13/32 is no more inside the cluster",
+        "delete route 10.244.3.0/24 via 172.30.0.13",
+    ];
+    let plan = plan.to_string();
+    assert_eq!(plan.lines().collect::<Vec<_>>(), expected);
+    assert!(full(&mut agent, &index).await.is_empty());
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use kernel::{Kernel, cgroup_root, counted, endpoint, frontend, ip};
-use proxy_agent::kernel::links::{self, Places};
+use proxy_agent::kernel::links;
 use proxy_agent::kernel::programs::{self, Outdated};
+use proxy_agent::plan::interfaces::Interfaces;
 use proxy_agent::plan::links as plan;
 
 const TCP: u8 = 6;
@@ -41,19 +42,14 @@ impl Group {
 
     fn attach(&self) {
         let id = links::cgroup_id(&self.path).expect("an id");
-        let mut wanted = plan::wanted("lo", 1, Some(id));
-        wanted.retain(|_, wish| wish.hook == plan::Hook::Cgroup(id));
-        let observed = links::observe(&self.kernel.pins).expect("links");
+        let wanted = plan::wanted([].into_iter(), [].into_iter(), Some(id));
+        let observed = links::observe(&self.kernel.pins, &Interfaces::new()).expect("links");
         let current = |name: &str| programs::current_id(&self.kernel.pins, name);
         let operations = plan::diff(&observed, &wanted, current);
-        let places = Places {
-            uplink: "lo",
-            cgroup: &self.path,
-        };
         for operation in operations {
-            links::apply(&operation, &self.kernel.pins, &places).expect("attached");
+            links::apply(&operation, &self.kernel.pins, &self.path).expect("attached");
         }
-        let observed = links::observe(&self.kernel.pins).expect("links");
+        let observed = links::observe(&self.kernel.pins, &Interfaces::new()).expect("links");
         assert_eq!(
             plan::diff(&observed, &wanted, current),
             [],
@@ -151,7 +147,7 @@ fn a_swapped_program_keeps_its_link() {
     let Some(mut group) = Group::new("swapped") else {
         return;
     };
-    let before = links::observe(&group.kernel.pins).expect("links");
+    let before = links::observe(&group.kernel.pins, &Interfaces::new()).expect("links");
     let outdated = Outdated("connect4");
     let object = std::env::var_os("FLATNET_PROGRAMS").expect("set, or the test was skipped");
     let sizes = Default::default();
@@ -165,7 +161,7 @@ fn a_swapped_program_keeps_its_link() {
         .pin(outdated, &group.kernel.pins)
         .expect("another program of the same name");
     group.attach();
-    let after = links::observe(&group.kernel.pins).expect("links");
+    let after = links::observe(&group.kernel.pins, &Interfaces::new()).expect("links");
     assert_eq!(
         before.keys().collect::<Vec<_>>(),
         after.keys().collect::<Vec<_>>()

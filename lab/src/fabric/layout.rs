@@ -23,16 +23,15 @@ pub(crate) struct Member {
     pub(crate) seats: Vec<Seat>,
 }
 
-/// Run in the fabric's namespace before anything is joined to it. On a shared subnet the fabric
-/// is a bridge and holds the routers' addresses itself.
+/// Run in the fabric's namespace before anything is joined to it. Where members share a link the
+/// fabric is a bridge and holds the routers' addresses itself.
 pub(super) fn hub(network: &Network) -> Vec<String> {
     let mut lines = vec!["link set lo up".to_owned()];
-    if network.subnets == Subnets::Shared {
+    let routers = network.shared_routers();
+    if !routers.is_empty() {
         let mtu = mtu(network);
         lines.push(format!("link add {BRIDGE}{mtu} type bridge"));
-        // Every seat of a shared subnet has the same router.
-        let routers = network.client_seats();
-        lines.extend(routers.iter().map(|seat| address(BRIDGE, seat.router)));
+        lines.extend(routers.iter().map(|router| address(BRIDGE, *router)));
         lines.push(format!("link set {BRIDGE} up"));
     }
     lines
@@ -41,7 +40,7 @@ pub(super) fn hub(network: &Network) -> Vec<String> {
 /// Set in the fabric's namespace, before anything is made there. Nobody else is on this wire, so
 /// an address needs no second to make sure that it is alone (RFC 4862, 5.4).
 pub(super) fn hub_parameters(network: &Network) -> Vec<Parameter> {
-    let routes = network.subnets == Subnets::Separate;
+    let routes = network.subnets != Subnets::Shared;
     let (v4, v6) = (network.families.has_v4(), network.families.has_v6());
     let all = [
         (routes && v4, ("ipv4/ip_forward", "1")),
@@ -59,11 +58,11 @@ pub(super) fn cable(network: &Network, member: &Member, netns: &Path) -> Vec<Str
     let mut lines = vec![format!(
         "link add {name}{mtu} type veth peer name eth0{mtu} netns {netns}"
     )];
-    match network.subnets {
-        Subnets::Shared => lines.push(format!("link set {name} master {BRIDGE}")),
-        Subnets::Separate => {
-            lines.extend(member.seats.iter().map(|seat| address(name, seat.router)));
-        }
+    let own: Vec<_> = member.seats.iter().map(|seat| seat.router).collect();
+    if own == network.shared_routers() {
+        lines.push(format!("link set {name} master {BRIDGE}"));
+    } else {
+        lines.extend(own.iter().map(|router| address(name, *router)));
     }
     lines.push(format!("link set {name} up"));
     lines

@@ -59,6 +59,8 @@ pub enum Subnets {
     Shared,
     /// Each on a subnet of its own behind a router that knows nothing of pods.
     Separate,
+    /// The first two on one link, each other on a subnet of its own behind the router.
+    Mixed,
 }
 
 /// The network of a lab.

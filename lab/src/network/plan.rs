@@ -21,6 +21,9 @@ const CLIENT_HOST: u8 = 200;
 const ROUTER_HOST: u8 = 1;
 /// The subnet of the outside client, and of all where it is shared.
 const FIRST_SUBNET: u8 = 0;
+/// Where only some share a link, the nodes up to this number do, in this subnet.
+const LINKED: u8 = 2;
+const LINKED_SUBNET: u8 = 1;
 /// The numbers of the API server's Service and of the cluster DNS among the cluster IPs.
 const API_SERVICE: u8 = 1;
 const DNS_SERVICE: u8 = 10;
@@ -38,9 +41,20 @@ impl Network {
     pub(crate) fn node_seats(&self, number: u8) -> Vec<Seat> {
         let subnet = match self.subnets {
             Subnets::Shared => FIRST_SUBNET,
-            Subnets::Separate => number,
+            Subnets::Mixed if number <= LINKED => LINKED_SUBNET,
+            Subnets::Separate | Subnets::Mixed => number,
         };
         self.seats(subnet, NODE_OFFSET + number)
+    }
+
+    /// The routers of the subnet that several members share a link in; none if there is no such.
+    pub(crate) fn shared_routers(&self) -> Vec<IpNet> {
+        let seats = match self.subnets {
+            Subnets::Shared => self.seats(FIRST_SUBNET, ROUTER_HOST),
+            Subnets::Mixed => self.seats(LINKED_SUBNET, ROUTER_HOST),
+            Subnets::Separate => vec![],
+        };
+        seats.iter().map(|seat| seat.router).collect()
     }
 
     /// Where the outside client sits.
@@ -181,6 +195,21 @@ mod tests {
             network.client_seats()[0].address.to_string(),
             "172.30.0.200/24"
         );
+    }
+
+    #[test]
+    fn mixed_subnets_join_the_first_two() {
+        let network = Network {
+            families: Families::Ipv4,
+            subnets: Subnets::Mixed,
+            mtu: None,
+        };
+        let seat = |number| network.node_seats(number)[0].address.to_string();
+        assert_eq!(
+            [seat(1), seat(2), seat(3)],
+            ["172.30.1.11/24", "172.30.1.12/24", "172.30.3.13/24"]
+        );
+        assert_eq!(text(network.shared_routers()), "172.30.1.1/24");
     }
 
     #[test]

@@ -39,11 +39,11 @@ pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// What runs in a link and where it is attached.
+/// What runs in a link and where it is attached; `name_of` knows the interfaces by index.
 ///
 /// # Errors
 /// The system call's.
-pub fn link(fd: &OwnedFd) -> io::Result<Observed> {
+pub fn link(fd: &OwnedFd, name_of: impl Fn(u32) -> Option<String>) -> io::Result<Observed> {
     /// `struct bpf_link_info` as far as tcx (`ifindex`, `attach_type`) and cgroup links
     /// (`cgroup_id`, `attach_type`) fill it.
     #[repr(C)]
@@ -75,9 +75,11 @@ pub fn link(fd: &OwnedFd) -> io::Result<Observed> {
         ..
     } = info;
     let hook = match kind {
-        BPF_LINK_TYPE_TCX if first == 0 => Hook::Gone,
-        BPF_LINK_TYPE_TCX if second == BPF_TCX_INGRESS => Hook::Ingress(first),
-        BPF_LINK_TYPE_TCX => Hook::Egress(first),
+        BPF_LINK_TYPE_TCX => match name_of(first) {
+            None => Hook::Gone,
+            Some(name) if second == BPF_TCX_INGRESS => Hook::Ingress(name),
+            Some(name) => Hook::Egress(name),
+        },
         BPF_LINK_TYPE_CGROUP => match u64::from(second) << 32 | u64::from(first) {
             0 => Hook::Gone,
             id => Hook::Cgroup(id),

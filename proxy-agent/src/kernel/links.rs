@@ -14,6 +14,7 @@ use proxy_abi::ownership::program;
 
 use super::bpf;
 use super::pins::Pins;
+use crate::plan::interfaces::{Interface, Interfaces};
 use crate::plan::links::{Hook, Observed, Operation, Wanted};
 
 /// A link could not be read or changed.
@@ -33,15 +34,6 @@ impl LinksError {
     }
 }
 
-/// Where programs of the node itself are attached.
-#[derive(Clone, Debug)]
-pub struct Places<'a> {
-    /// Name of the uplink.
-    pub uplink: &'a str,
-    /// The node's cgroup.
-    pub cgroup: &'a Path,
-}
-
 /// The kernel's id of a cgroup: the inode number of its folder.
 ///
 /// # Errors
@@ -56,13 +48,24 @@ pub fn cgroup_id(path: &Path) -> Result<u64, LinksError> {
 ///
 /// # Errors
 /// [`LinksError`].
-pub fn observe(pins: &Pins) -> Result<BTreeMap<String, Observed>, LinksError> {
+pub fn observe(
+    pins: &Pins,
+    interfaces: &Interfaces,
+) -> Result<BTreeMap<String, Observed>, LinksError> {
     let folder = pins.links();
     let failed = |error: io::Error| LinksError::new(format!("list {}", folder.display()), error);
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(failed(error)),
+    };
+    let by_index: BTreeMap<u32, &Interface> = interfaces
+        .values()
+        .map(|interface| (interface.ifindex, interface))
+        .collect();
+    let name_of = |ifindex| {
+        let interface = by_index.get(&ifindex)?;
+        Some(interface.name.clone())
     };
     let mut links = BTreeMap::new();
     for entry in entries {
@@ -71,7 +74,7 @@ pub fn observe(pins: &Pins) -> Result<BTreeMap<String, Observed>, LinksError> {
             .file_name()
             .to_string_lossy()
             .into_owned();
-        match read(&pins.link(&name)) {
+        match read(&pins.link(&name), name_of) {
             Ok(link) => {
                 links.insert(name, link);
             }
@@ -83,19 +86,19 @@ pub fn observe(pins: &Pins) -> Result<BTreeMap<String, Observed>, LinksError> {
     Ok(links)
 }
 
-fn read(pin: &Path) -> io::Result<Observed> {
-    bpf::link(&bpf::open_pin(pin)?)
+fn read(pin: &Path, name_of: impl Fn(u32) -> Option<String>) -> io::Result<Observed> {
+    bpf::link(&bpf::open_pin(pin)?, name_of)
 }
 
 /// Carries out one operation.
 ///
 /// # Errors
 /// [`LinksError`], naming the operation.
-pub fn apply(operation: &Operation, pins: &Pins, places: &Places<'_>) -> Result<(), LinksError> {
+pub fn apply(operation: &Operation, pins: &Pins, cgroup: &Path) -> Result<(), LinksError> {
     let failed = |reason: String| LinksError::new(operation, reason);
     match operation {
         Operation::Attach { pin, wanted } => {
-            let link = attach(pins, wanted, places).map_err(failed)?;
+            let link = attach(pins, wanted, cgroup).map_err(failed)?;
             link.pin(pins.link(pin))
                 .map_err(|error| failed(error.to_string()))?;
         }
@@ -119,12 +122,12 @@ fn swap(link: &Path, program: &Path) -> io::Result<()> {
     bpf::swap_program(&bpf::open_pin(link)?, &bpf::open_pin(program)?)
 }
 
-fn attach(pins: &Pins, wanted: &Wanted, places: &Places<'_>) -> Result<FdLink, String> {
+fn attach(pins: &Pins, wanted: &Wanted, cgroup: &Path) -> Result<FdLink, String> {
     let program = pins.program(wanted.program);
-    match wanted.hook {
-        Hook::Ingress(_) => attach_interface(&program, places.uplink, TcAttachType::Ingress),
-        Hook::Egress(_) => attach_interface(&program, places.uplink, TcAttachType::Egress),
-        Hook::Cgroup(_) => attach_cgroup(&program, wanted.program, places.cgroup),
+    match &wanted.hook {
+        Hook::Ingress(interface) => attach_interface(&program, interface, TcAttachType::Ingress),
+        Hook::Egress(interface) => attach_interface(&program, interface, TcAttachType::Egress),
+        Hook::Cgroup(_) => attach_cgroup(&program, wanted.program, cgroup),
         Hook::Gone => Err("there is nothing to attach to".into()),
     }
 }

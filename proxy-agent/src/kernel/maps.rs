@@ -27,6 +27,13 @@ pub struct MapsError {
     source: MapError,
 }
 
+impl MapsError {
+    pub(super) fn new(doing: impl Into<String>, source: MapError) -> Self {
+        let doing = doing.into();
+        Self { doing, source }
+    }
+}
+
 impl ServiceMaps {
     /// Opens the pinned maps.
     ///

@@ -1,20 +1,21 @@
 //! Reads interfaces and routes, and writes our routes, through rtnetlink: the agent's only
 //! netlink socket.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures::TryStreamExt as _;
 use ipnet::IpNet;
-use proxy_abi::ownership::ROUTE_PROTOCOL;
+use proxy_abi::ownership::{ROUTE_PROTOCOL, TUNNEL_TABLE};
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use rtnetlink::{Handle, RouteMessageBuilder};
 
-use crate::plan::routes::{Operation, Routes, Uplink, Via};
+use super::tunnels::index;
+use crate::plan::interfaces::{Interfaces, is_tunnel};
+use crate::plan::routes::{Destination, Operation, Routes, Table, Via};
 
 /// The kernel's main routing table (RT_TABLE_MAIN).
 const MAIN_TABLE: u32 = 254;
@@ -56,81 +57,27 @@ impl Netlink {
         self.0.clone()
     }
 
-    /// The interface that holds one of the node's addresses; `None` if no interface does.
+    /// Our routes through gateways, and the interfaces that default routes lead to, by index.
     ///
     /// # Errors
     /// [`NetlinkError`].
-    pub async fn uplink(&self, node_addresses: &[IpAddr]) -> Result<Option<Uplink>, NetlinkError> {
-        let failed = |source| NetlinkError {
-            doing: "list addresses".into(),
-            source,
-        };
-        let mut held = Vec::new();
-        let mut stream = self.0.address().get().execute();
-        while let Some(message) = stream.try_next().await.map_err(failed)? {
-            let prefix = message.header.prefix_len;
-            let address = own_address(&message);
-            if let Some(net) = address.and_then(|address| IpNet::new(address, prefix).ok()) {
-                held.push((message.header.index, net));
-            }
-        }
-        let found = held
-            .iter()
-            .find(|(_, net)| node_addresses.contains(&net.addr()));
-        let Some((ifindex, _)) = found.copied() else {
-            return Ok(None);
-        };
-        let on_it = held.iter().filter(|(index, _)| *index == ifindex);
-        let addresses = on_it.map(|(_, net)| *net).collect();
-        let (name, mtu) = self.link(ifindex).await?;
-        Ok(Some(Uplink {
-            name,
-            ifindex,
-            mtu,
-            addresses,
-        }))
-    }
-
-    /// Name and MTU of an interface.
-    async fn link(&self, ifindex: u32) -> Result<(String, u32), NetlinkError> {
-        let failed = |source| NetlinkError {
-            doing: format!("read interface {ifindex}"),
-            source,
-        };
-        let mut stream = self.0.link().get().match_index(ifindex).execute();
-        let (mut name, mut mtu) = (String::new(), 0);
-        while let Some(message) = stream.try_next().await.map_err(failed)? {
-            for attribute in message.attributes {
-                match attribute {
-                    LinkAttribute::IfName(text) => name = text,
-                    LinkAttribute::Mtu(bytes) => mtu = bytes,
-                    _ => {}
-                }
-            }
-        }
-        Ok((name, mtu))
-    }
-
-    /// Our routes through gateways.
-    ///
-    /// # Errors
-    /// [`NetlinkError`].
-    pub async fn routes(&self) -> Result<Routes, NetlinkError> {
-        let failed = |source| NetlinkError {
-            doing: "list routes".into(),
-            source,
-        };
-        let mut routes = Routes::new();
+    pub async fn routes(
+        &self,
+        interfaces: &Interfaces,
+    ) -> Result<(Routes, BTreeSet<u32>), NetlinkError> {
+        let failed = |source| NetlinkError::new("list routes", source);
+        let (mut routes, mut defaults) = (Routes::new(), BTreeSet::new());
         for request in [
             RouteMessageBuilder::<Ipv4Addr>::new().build(),
             RouteMessageBuilder::<Ipv6Addr>::new().build(),
         ] {
             let mut stream = self.0.route().get(request).execute();
             while let Some(message) = stream.try_next().await.map_err(failed)? {
-                routes.extend(ours(&message));
+                routes.extend(ours(&message, interfaces));
+                defaults.extend(default(&message));
             }
         }
-        Ok(routes)
+        Ok((routes, defaults))
     }
 
     /// Carries out one operation.
@@ -138,74 +85,75 @@ impl Netlink {
     /// # Errors
     /// [`NetlinkError`], naming the operation.
     pub async fn apply(&self, operation: &Operation) -> Result<(), NetlinkError> {
-        let done = match *operation {
-            // Without "replace" the kernel refuses a route to the same CIDR that is not ours.
-            Operation::Add(cidr, via) => self.0.route().add(message(cidr, via)).execute().await,
-            Operation::Replace(cidr, via) => {
-                self.0
-                    .route()
-                    .add(message(cidr, via))
-                    .replace()
-                    .execute()
-                    .await
-            }
-            Operation::Delete(cidr, via) => self.0.route().del(message(cidr, via)).execute().await,
-        };
-        done.map_err(|source| NetlinkError {
-            doing: operation.to_string(),
-            source,
-        })
+        let failed = |source| NetlinkError::new(operation.to_string(), source);
+        self.try_apply(operation).await.map_err(failed)
     }
-}
 
-/// The interface's own address. On a point-to-point link `Address` is the peer's (rtnetlink(7)).
-fn own_address(message: &AddressMessage) -> Option<IpAddr> {
-    let local = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            AddressAttribute::Local(address) => Some(*address),
-            _ => None,
-        });
-    let any = || {
-        message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                AddressAttribute::Address(address) => Some(*address),
-                _ => None,
-            })
-    };
-    local.or_else(any)
+    async fn try_apply(&self, operation: &Operation) -> Result<(), rtnetlink::Error> {
+        let route = self.0.route();
+        match operation {
+            // Without "replace" the kernel refuses a route to the same CIDR that is not ours.
+            Operation::Add(to, via) => route.add(message(to, via)?).execute().await,
+            Operation::Replace(to, via) => route.add(message(to, via)?).replace().execute().await,
+            Operation::Delete(to, via) => match message(to, via) {
+                Ok(message) => route.del(message).execute().await,
+                // Its interface is gone, and it with it.
+                Err(_) => Ok(()),
+            },
+            Operation::AddRule(cidr) => self.add_rule(*cidr).await,
+            Operation::DeleteRule(cidr) => self.delete_rule(*cidr).await,
+        }
+    }
 }
 
 /// The route, if it is one of ours through a gateway.
-fn ours(message: &RouteMessage) -> Option<(IpNet, Via)> {
+fn ours(message: &RouteMessage, interfaces: &Interfaces) -> Option<(Destination, Via)> {
     if message.header.protocol != RouteProtocol::from(ROUTE_PROTOCOL) {
         return None;
     }
-    let (mut destination, mut gateway, mut ifindex, mut table) = (None, None, None, None);
+    let (mut destination, mut gateway, mut ifindex, mut source) = (None, None, None, None);
+    let mut table = u32::from(message.header.table);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Destination(address) => destination = ip(address),
             RouteAttribute::Gateway(address) => gateway = ip(address),
+            RouteAttribute::PrefSource(address) => source = ip(address),
             RouteAttribute::Oif(index) => ifindex = Some(*index),
-            RouteAttribute::Table(id) => table = Some(*id),
+            RouteAttribute::Table(id) => table = *id,
             _ => {}
         }
     }
-    let table = table.unwrap_or_else(|| u32::from(message.header.table));
-    if table != MAIN_TABLE {
+    let table = match table {
+        MAIN_TABLE => Table::Main,
+        id if id == u32::from(TUNNEL_TABLE) => Table::Tunnel,
+        _ => return None,
+    };
+    let cidr = IpNet::new(destination?, message.header.destination_prefix_length).ok()?;
+    let mut all = interfaces.values();
+    let interface = all.find(|one| Some(one.ifindex) == ifindex)?;
+    let via = Via {
+        gateway: gateway?,
+        interface: interface.name.clone(),
+        source,
+    };
+    Some((Destination { table, cidr }, via))
+}
+
+/// The interface that a default route leads to, if this is one.
+fn default(message: &RouteMessage) -> Option<u32> {
+    let plain = message.header.kind == RouteType::Unicast
+        && message.header.destination_prefix_length == 0
+        && u32::from(message.header.table) == MAIN_TABLE;
+    if !plain {
         return None;
     }
-    let cidr = IpNet::new(destination?, message.header.destination_prefix_length).ok()?;
-    Some((
-        cidr,
-        Via {
-            gateway: gateway?,
-            ifindex: ifindex?,
-        },
-    ))
+    message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        })
 }
 
 fn ip(address: &RouteAddress) -> Option<IpAddr> {
@@ -216,21 +164,34 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-fn message(cidr: IpNet, via: Via) -> RouteMessage {
+fn message(to: &Destination, via: &Via) -> Result<RouteMessage, rtnetlink::Error> {
     let mut message = RouteMessage::default();
-    message.header.address_family = match cidr {
+    let header = &mut message.header;
+    header.address_family = match to.cidr {
         IpNet::V4(_) => AddressFamily::Inet,
         IpNet::V6(_) => AddressFamily::Inet6,
     };
-    message.header.destination_prefix_length = cidr.prefix_len();
-    message.header.protocol = RouteProtocol::from(ROUTE_PROTOCOL);
-    message.header.scope = RouteScope::Universe;
-    message.header.kind = rtnetlink::packet_route::route::RouteType::Unicast;
-    message.header.table = MAIN_TABLE as u8;
+    header.destination_prefix_length = to.cidr.prefix_len();
+    header.protocol = RouteProtocol::from(ROUTE_PROTOCOL);
+    header.scope = RouteScope::Universe;
+    header.kind = RouteType::Unicast;
+    header.table = match to.table {
+        Table::Main => MAIN_TABLE as u8,
+        Table::Tunnel => TUNNEL_TABLE,
+    };
+    // The next hop on a tunnel has no route of its own. (Of an IPv6 one nobody asks that: it is
+    // of the link.)
+    if is_tunnel(&via.interface) && via.gateway.is_ipv4() {
+        header.flags = RouteFlags::Onlink;
+    }
     message.attributes = vec![
-        RouteAttribute::Destination(cidr.addr().into()),
+        RouteAttribute::Destination(to.cidr.addr().into()),
         RouteAttribute::Gateway(via.gateway.into()),
-        RouteAttribute::Oif(via.ifindex),
+        RouteAttribute::Oif(index(&via.interface)?),
     ];
-    message
+    let source = via
+        .source
+        .map(|source| RouteAttribute::PrefSource(source.into()));
+    message.attributes.extend(source);
+    Ok(message)
 }

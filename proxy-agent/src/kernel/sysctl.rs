@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -40,6 +41,14 @@ const V6: [Wanted; 1] = [Wanted {
     value: "1",
 }];
 
+/// What a node with tunnels needs: the way between two nodes may carry less than their links do.
+/// The kernel learns of it from the errors that the outer packets come back with, but tells the
+/// sender of a packet that it forwards only if this is set. (Of IPv6 it always does.)
+const TUNNELS: Wanted = Wanted {
+    name: "net/ipv4/ip_forward_use_pmtu",
+    value: "1",
+};
+
 /// Families of which a node has pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Families {
@@ -59,8 +68,9 @@ impl Families {
         }
     }
 
-    fn wanted(self) -> impl Iterator<Item = Wanted> {
-        let v4 = V4.into_iter().filter(move |_| self.v4);
+    fn wanted(self, tunnels: bool) -> impl Iterator<Item = Wanted> {
+        let tunnels = [TUNNELS].into_iter().filter(move |_| tunnels);
+        let v4 = V4.into_iter().chain(tunnels).filter(move |_| self.v4);
         v4.chain(V6.into_iter().filter(move |_| self.v6))
     }
 }
@@ -74,13 +84,13 @@ pub struct SysctlError {
     source: io::Error,
 }
 
-/// The parameters that have another value than `families` need.
+/// The parameters that have another value than `families`, and `tunnels` if there are any, need.
 ///
 /// # Errors
 /// [`SysctlError`].
-pub fn diff(families: Families) -> Result<Vec<Wanted>, SysctlError> {
+pub fn diff(families: Families, tunnels: bool) -> Result<Vec<Wanted>, SysctlError> {
     let mut wrong = Vec::new();
-    for wanted in families.wanted() {
+    for wanted in families.wanted(tunnels) {
         let current = fs::read_to_string(wanted.path()).map_err(|source| SysctlError {
             doing: "read",
             name: wanted.name,
@@ -105,6 +115,25 @@ pub fn apply(wanted: Wanted) -> Result<(), SysctlError> {
     })
 }
 
+/// The ports that the kernel gives to sockets that ask for any.
+///
+/// # Errors
+/// [`SysctlError`]; also if the file does not hold two ports.
+pub fn local_ports() -> Result<RangeInclusive<u16>, SysctlError> {
+    let name = "net/ipv4/ip_local_port_range";
+    let failed = |source| SysctlError {
+        doing: "read",
+        name,
+        source,
+    };
+    let text = fs::read_to_string(PathBuf::from("/proc/sys").join(name)).map_err(failed)?;
+    let mut ports = text.split_whitespace().map(str::parse);
+    match (ports.next(), ports.next()) {
+        (Some(Ok(first)), Some(Ok(last))) => Ok(first..=last),
+        _ => Err(failed(io::ErrorKind::InvalidData.into())),
+    }
+}
+
 impl Wanted {
     fn path(&self) -> PathBuf {
         PathBuf::from("/proc/sys").join(self.name)
@@ -121,10 +150,10 @@ impl fmt::Display for Wanted {
 mod tests {
     use super::*;
 
-    fn names(cidrs: &[&str]) -> Vec<&'static str> {
+    fn names(cidrs: &[&str], tunnels: bool) -> Vec<&'static str> {
         let cidrs: Vec<IpNet> = cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect();
         Families::of(&cidrs)
-            .wanted()
+            .wanted(tunnels)
             .map(|wanted| wanted.name)
             .collect()
     }
@@ -134,9 +163,11 @@ mod tests {
         let (v4, v6) = ("10.244.1.0/24", "fd00:10:244:1::/64");
         let (forward, filter) = ("net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter");
         let forward_v6 = "net/ipv6/conf/all/forwarding";
-        assert_eq!(names(&[]), [""; 0]);
-        assert_eq!(names(&[v4]), [forward, filter]);
-        assert_eq!(names(&[v6]), [forward_v6]);
-        assert_eq!(names(&[v6, v4]), [forward, filter, forward_v6]);
+        assert_eq!(names(&[], false), [""; 0]);
+        assert_eq!(names(&[v4], false), [forward, filter]);
+        assert_eq!(names(&[v6], true), [forward_v6]);
+        assert_eq!(names(&[v6, v4], false), [forward, filter, forward_v6]);
+        let pmtu = "net/ipv4/ip_forward_use_pmtu";
+        assert_eq!(names(&[v4], true), [forward, filter, pmtu]);
     }
 }

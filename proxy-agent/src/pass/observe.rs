@@ -1,6 +1,6 @@
 //! What is: the node as the cluster describes it and as the kernel shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -14,10 +14,15 @@ use crate::args::Options;
 use crate::kernel::pins::Pins;
 use crate::kernel::routes::Netlink;
 use crate::kernel::sysctl::Families;
-use crate::kernel::{links, sysctl};
+use crate::kernel::{links, node_maps, programs, sysctl};
 use crate::plan::filters::Observed as PodInterface;
+use crate::plan::interfaces::{self, Interface, Interfaces};
 use crate::plan::links::Observed as Link;
-use crate::plan::routes::{self, Routes, Unreachable, Uplink};
+use crate::plan::node_maps::{Masquerade, NodeMaps};
+use crate::plan::peers::{self, Unreachable, Ways};
+use crate::plan::ports;
+use crate::plan::routes::Routes;
+use crate::plan::tunnels::{Tunnel, Tunnels};
 
 /// Everything a full pass looks at, but the maps.
 pub struct Observed {
@@ -29,22 +34,34 @@ pub struct Observed {
     pub pod_interfaces: BTreeMap<String, PodInterface>,
     /// The id of the node's cgroup, if sockets are to be translated.
     pub cgroup: Option<u64>,
+    /// Every interface.
+    pub interfaces: Interfaces,
+    /// What the programs are told of the node; nothing where there are no maps yet.
+    pub node_maps: NodeMaps,
+    /// How packets of pods leave the cluster.
+    pub masquerade: Masquerade,
     /// Our routes.
     pub routes: Routes,
+    /// Our routing rules, by the CIDRs that they are for.
+    pub rules: BTreeSet<IpNet>,
+    /// Our tunnels.
+    pub tunnels: Tunnels,
     /// The text of the CNI configuration, if there is one.
     pub cni_config: Option<String>,
+    /// Every node, as the cluster describes it.
+    pub nodes: Vec<Node>,
     /// What can be known only once the Node object and its address are there.
     pub place: Option<Place>,
 }
 
 /// Where the node is in the network.
 pub struct Place {
-    /// The interface with the node's address.
-    pub uplink: Uplink,
-    /// The node's own pod CIDRs; empty until they are assigned.
-    pub pod_cidrs: Vec<IpNet>,
-    /// The routes to the other nodes' pods.
-    pub routes: Routes,
+    /// The Node object.
+    pub own: Node,
+    /// The uplinks; the first holds the node's first address.
+    pub uplinks: Vec<Interface>,
+    /// The ways to the other nodes' pods.
+    pub ways: Ways,
 }
 
 /// What the node waits for before it can work in full.
@@ -58,6 +75,10 @@ pub enum Waiting {
     PodCidr(String),
     /// A peer cannot be reached.
     Peer(Unreachable),
+    /// The uplinks cannot carry what a tunnel must.
+    Narrow,
+    /// Sockets of the node may have every port.
+    Ports,
 }
 
 impl fmt::Display for Waiting {
@@ -80,6 +101,16 @@ impl fmt::Display for Waiting {
                  --allocate-node-cidrs"
             ),
             Self::Peer(unreachable) => write!(out, "{unreachable}"),
+            Self::Narrow => write!(
+                out,
+                "the uplinks' MTU is less than 1350 bytes, so VXLAN over IPv6 cannot carry the \
+                 packets of 1280 bytes that IPv6 promises to pods"
+            ),
+            Self::Ports => write!(
+                out,
+                "net.ipv4.ip_local_port_range leaves no 1024 ports to masquerade, so packets of \
+                 pods do not leave the cluster; narrow it, or give --masquerade-ports"
+            ),
         }
     }
 }
@@ -89,51 +120,95 @@ impl fmt::Display for Waiting {
 /// # Errors
 /// [`PassError`] if something cannot be looked at.
 pub(super) async fn observe(
-    nodes: &[Node],
+    nodes: Vec<Node>,
     options: &Options,
     pins: &Pins,
     netlink: &Netlink,
 ) -> Result<(Observed, Vec<Waiting>), PassError> {
-    let (place, waiting) = place(nodes, &options.node_name, netlink).await?;
+    let interfaces = netlink.interfaces().await?;
+    let (routes, defaults) = netlink.routes(&interfaces).await?;
+    let (place, mut waiting) = place(&nodes, options, &interfaces, &defaults);
     let cgroup = match options.socket_lb {
         true => Some(links::cgroup_id(&options.cgroup_root)?),
         false => None,
     };
-    let pod_cidrs = place.as_ref().map_or(&[][..], |place| &place.pod_cidrs);
+    let tunnels = place
+        .as_ref()
+        .is_some_and(|place| !place.ways.tunnels.is_empty());
+    let pod_cidrs = place.as_ref().map_or(&[][..], |place| &place.own.pod_cidrs);
+    let masquerade = masquerade(options)?;
+    if options.masquerade && masquerade.ports.is_none() {
+        waiting.push(Waiting::Ports);
+    }
     let observed = Observed {
-        sysctls: sysctl::diff(Families::of(pod_cidrs))?,
-        links: links::observe(pins)?,
+        sysctls: sysctl::diff(Families::of(pod_cidrs), tunnels)?,
+        links: links::observe(pins, &interfaces)?,
         pod_interfaces: netlink.pod_interfaces().await?,
         cgroup,
-        routes: netlink.routes().await?,
+        rules: netlink.rules().await?,
+        tunnels: netlink.tunnels(&interfaces).await?,
+        interfaces,
+        node_maps: match programs::maps_exist(pins) {
+            true => node_maps::Open::new(pins)?.observe()?,
+            false => NodeMaps::default(),
+        },
+        masquerade,
+        routes,
         cni_config: read_config(options)?,
+        nodes,
         place,
     };
     Ok((observed, waiting))
 }
 
-async fn place(
+fn place(
     nodes: &[Node],
-    name: &str,
-    netlink: &Netlink,
-) -> Result<(Option<Place>, Vec<Waiting>), PassError> {
-    let Some(node) = nodes.iter().find(|node| &*node.name == name) else {
-        return Ok((None, vec![Waiting::Node(name.into())]));
+    options: &Options,
+    all: &Interfaces,
+    defaults: &BTreeSet<u32>,
+) -> (Option<Place>, Vec<Waiting>) {
+    let name = &options.node_name;
+    let Some(own) = nodes.iter().find(|node| &*node.name == name.as_str()) else {
+        return (None, vec![Waiting::Node(name.clone())]);
     };
-    let Some(uplink) = netlink.uplink(&node.addresses).await? else {
-        return Ok((None, vec![Waiting::Address(name.into())]));
-    };
-    let (routes, unreachable) = routes::wanted(nodes.iter(), name, &uplink);
+    let uplinks = interfaces::uplinks(all, &own.addresses, defaults);
+    let uplinks: Vec<Interface> = uplinks.into_iter().cloned().collect();
+    if uplinks.is_empty() {
+        return (None, vec![Waiting::Address(name.clone())]);
+    }
+    let (ways, unreachable) = peers::ways(&peers::Facts {
+        nodes,
+        own,
+        interfaces: all,
+        uplinks: &uplinks,
+        routing: options.routing,
+        port: options.vxlan_port,
+    });
     let mut waiting: Vec<Waiting> = unreachable.into_iter().map(Waiting::Peer).collect();
-    if node.pod_cidrs.is_empty() {
-        waiting.push(Waiting::PodCidr(name.into()));
+    if own.pod_cidrs.is_empty() {
+        waiting.push(Waiting::PodCidr(name.clone()));
+    }
+    if ways.tunnels.values().any(Tunnel::is_too_narrow) {
+        waiting.push(Waiting::Narrow);
     }
     let place = Place {
-        uplink,
-        pod_cidrs: node.pod_cidrs.to_vec(),
-        routes,
+        own: own.clone(),
+        uplinks,
+        ways,
     };
-    Ok((Some(place), waiting))
+    (Some(place), waiting)
+}
+
+fn masquerade(options: &Options) -> Result<Masquerade, PassError> {
+    let ports = match (options.masquerade, options.masquerade_ports) {
+        (false, _) => None,
+        (true, Some(ports)) => Some(ports),
+        (true, None) => ports::outside(sysctl::local_ports()?),
+    };
+    Ok(Masquerade {
+        ports,
+        exclude: options.masquerade_exclude.clone(),
+    })
 }
 
 fn read_config(options: &Options) -> Result<Option<String>, PassError> {

@@ -1,32 +1,37 @@
 //! What to do: everything observed against everything wanted, as one value. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use proxy_abi::ownership::program;
 
-use super::observe::Observed;
+use super::observe::{Observed, Place};
 use crate::args::Options;
 use crate::kernel::programs::Outdated;
 use crate::kernel::sysctl;
-use crate::plan::{cni_config, filters, links, routes, services};
+use crate::plan::{cni_config, filters, links, node_maps, routes, services, tunnels};
 
 /// A full pass's operations, in the order in which they are carried out.
 #[derive(Debug)]
 pub struct Plan {
     /// Kernel parameters to set.
     pub sysctls: Vec<sysctl::Wanted>,
-    /// Map writes.
+    /// Writes of what the programs know of the node.
+    pub node_maps: Vec<node_maps::Operation>,
+    /// Writes of what they know of Services.
     pub services: Vec<services::Operation>,
     /// Programs to pin.
     pub programs: Vec<Outdated>,
-    /// Name of the uplink that `links` speaks of; empty while it is not known.
-    pub uplink: String,
+    /// Tunnels and what they must know.
+    pub tunnels: Vec<tunnels::Operation>,
     /// Links to make, change and remove.
     pub links: Vec<links::Operation>,
     /// Filters to put on pods' interfaces.
     pub filters: Vec<filters::Put>,
-    /// Routes to put and delete.
+    /// Routes and rules to put and delete.
     pub routes: Vec<routes::Operation>,
+    /// What of tunnels nothing needs any more.
+    pub leftovers: Vec<tunnels::Operation>,
     /// The CNI configuration to write.
     pub cni_config: Option<String>,
 }
@@ -40,70 +45,112 @@ pub(super) fn plan(
     programs: Vec<Outdated>,
     pinned: impl Fn(&str) -> Option<u32>,
 ) -> Plan {
-    let Observed {
-        sysctls,
-        links,
-        pod_interfaces,
-        cgroup,
-        routes,
-        cni_config,
-        place,
-    } = observed;
     let mut plan = Plan {
-        sysctls: sysctls.clone(),
+        sysctls: observed.sysctls.clone(),
+        node_maps: Vec::new(),
         services,
         programs,
-        uplink: String::new(),
+        tunnels: Vec::new(),
         links: Vec::new(),
         filters: Vec::new(),
         routes: Vec::new(),
+        leftovers: Vec::new(),
         cni_config: None,
     };
-    let Some(place) = place else { return plan };
-    let outdated = &plan.programs;
-    // A program that is about to be pinned has no id yet, and every link of it is out of date.
-    let current = |name: &str| match outdated.iter().any(|outdated| outdated.0 == name) {
-        true => None,
-        false => pinned(name),
+    let Some(place) = &observed.place else {
+        return plan;
     };
-    let wanted = links::wanted(&place.uplink.name, place.uplink.ifindex, *cgroup);
-    plan.links = links::diff(links, &wanted, current);
-    let linked = |interface: &str| links::is_linked(links, interface);
-    plan.filters = filters::diff(pod_interfaces, linked, current(program::FROM_POD));
-    plan.uplink.clone_from(&place.uplink.name);
-    plan.routes = routes::diff(routes, &place.routes);
-    if !place.pod_cidrs.is_empty() {
+    let facts = node_maps::Facts {
+        interfaces: &observed.interfaces,
+        uplinks: &place.uplinks,
+        nodes: &observed.nodes,
+        own: &place.own,
+        masquerade: &observed.masquerade,
+    };
+    plan.node_maps = node_maps::diff(&observed.node_maps, &node_maps::wanted(&facts));
+    let remade = plan.ways(observed, place);
+    plan.hooks(observed, place, &remade, pinned);
+    if !place.own.pod_cidrs.is_empty() {
         let text = cni_config::text(&cni_config::Facts {
-            pod_cidrs: &place.pod_cidrs,
-            mtu: place.uplink.mtu,
+            pod_cidrs: &place.own.pod_cidrs,
+            mtu: place.ways.mtu(&place.uplinks),
             bpffs: &options.bpffs,
             data_dir: &options.cni_data_dir,
         });
-        plan.cni_config = Some(text).filter(|text| cni_config.as_ref() != Some(text));
+        plan.cni_config = Some(text).filter(|text| observed.cni_config.as_ref() != Some(text));
     }
     plan
 }
 
 impl Plan {
+    /// Tunnels, routes and rules. Returns the tunnels that are made anew.
+    fn ways(&mut self, observed: &Observed, place: &Place) -> BTreeSet<String> {
+        let Place { ways, .. } = place;
+        let tunnels = tunnels::diff(&observed.tunnels, &ways.tunnels);
+        self.tunnels = tunnels.first;
+        self.leftovers = tunnels.last;
+        let stays = |via: &routes::Via| !tunnels.remade.contains(&via.interface);
+        let routes = observed.routes.iter().filter(|(_, via)| stays(via));
+        let routes = routes.map(|(to, via)| (*to, via.clone())).collect();
+        self.routes = routes::diff(&routes, &ways.routes);
+        let rules = routes::diff_rules(&observed.rules, &ways.rules);
+        self.routes.extend(rules);
+        tunnels.remade
+    }
+
+    /// What runs where.
+    fn hooks(
+        &mut self,
+        observed: &Observed,
+        place: &Place,
+        remade: &BTreeSet<String>,
+        pinned: impl Fn(&str) -> Option<u32>,
+    ) {
+        let outdated = &self.programs;
+        // A program that is about to be pinned has no id yet, and every link of it is out of date.
+        let current = |name: &str| match outdated.iter().any(|outdated| outdated.0 == name) {
+            true => None,
+            false => pinned(name),
+        };
+        let tunnels = place.ways.tunnels.keys().map(String::as_str);
+        let uplinks = place.uplinks.iter().map(|uplink| &*uplink.name);
+        let wanted = links::wanted(uplinks, tunnels, observed.cgroup);
+        let mut links = observed.links.clone();
+        for link in links.values_mut() {
+            if link.hook.interface().is_some_and(|on| remade.contains(on)) {
+                link.hook = links::Hook::Gone;
+            }
+        }
+        self.links = links::diff(&links, &wanted, current);
+        let linked = |interface: &str| links::is_linked(&links, interface);
+        let current = current(program::FROM_POD);
+        self.filters = filters::diff(&observed.pod_interfaces, linked, current);
+    }
+
     /// Number of operations.
     #[must_use]
     pub fn len(&self) -> usize {
         let Self {
             sysctls,
+            node_maps,
             services,
             programs,
-            uplink: _,
+            tunnels,
             links,
             filters,
             routes,
+            leftovers,
             cni_config,
         } = self;
         sysctls.len()
+            + node_maps.len()
             + services.len()
             + programs.len()
+            + tunnels.len()
             + links.len()
             + filters.len()
             + routes.len()
+            + leftovers.len()
             + usize::from(cni_config.is_some())
     }
 
@@ -119,34 +166,36 @@ impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             sysctls,
+            node_maps,
             services,
             programs,
-            uplink: _,
+            tunnels,
             links,
             filters,
             routes,
+            leftovers,
             cni_config,
         } = self;
-        sysctls
-            .iter()
-            .try_for_each(|operation| writeln!(out, "{operation}"))?;
-        services
-            .iter()
-            .try_for_each(|operation| writeln!(out, "{operation}"))?;
-        programs
-            .iter()
-            .try_for_each(|outdated| writeln!(out, "pin program {}", outdated.0))?;
-        links
-            .iter()
-            .try_for_each(|operation| writeln!(out, "{operation}"))?;
-        filters
-            .iter()
-            .try_for_each(|operation| writeln!(out, "{operation}"))?;
-        routes
-            .iter()
-            .try_for_each(|operation| writeln!(out, "{operation}"))?;
-        cni_config
-            .iter()
-            .try_for_each(|_| writeln!(out, "write the CNI configuration"))
+        lines(out, sysctls)?;
+        lines(out, node_maps)?;
+        lines(out, services)?;
+        for outdated in programs {
+            writeln!(out, "pin program {}", outdated.0)?;
+        }
+        lines(out, tunnels)?;
+        lines(out, links)?;
+        lines(out, filters)?;
+        lines(out, routes)?;
+        lines(out, leftovers)?;
+        match cni_config {
+            Some(_) => writeln!(out, "write the CNI configuration"),
+            None => Ok(()),
+        }
     }
+}
+
+fn lines(out: &mut fmt::Formatter<'_>, operations: &[impl fmt::Display]) -> fmt::Result {
+    operations
+        .iter()
+        .try_for_each(|operation| writeln!(out, "{operation}"))
 }

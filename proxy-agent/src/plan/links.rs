@@ -8,14 +8,25 @@ use proxy_abi::ownership::program;
 /// Where a program is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// tcx ingress of the interface with this index.
-    Ingress(u32),
-    /// tcx egress of the interface with this index.
-    Egress(u32),
+    /// tcx ingress of the interface of this name.
+    Ingress(String),
+    /// tcx egress of the interface of this name.
+    Egress(String),
     /// The cgroup with this id (the inode number of its folder).
     Cgroup(u64),
     /// Nowhere any more: the interface or cgroup is gone.
     Gone,
+}
+
+impl Hook {
+    /// The interface, if it is at one.
+    #[must_use]
+    pub fn interface(&self) -> Option<&str> {
+        match self {
+            Self::Ingress(name) | Self::Egress(name) => Some(name),
+            Self::Cgroup(_) | Self::Gone => None,
+        }
+    }
 }
 
 /// A link that should be.
@@ -70,25 +81,25 @@ pub fn is_linked(links: &BTreeMap<String, Observed>, interface: &str) -> bool {
     link.is_some_and(|link| link.hook != Hook::Gone)
 }
 
-/// The links of the node itself: its uplink, and its cgroup if sockets are translated.
+/// The links of the node itself: its uplinks, its tunnels, and its cgroup if sockets are
+/// translated.
+///
+/// What leaves by a tunnel has been seen already: pods' packets where they came in, the node's own
+/// to a frontend at the uplink, to which the routing table sent them for the frontend's sake. There
+/// `to_network` would take a translated request for one that was never translated.
 #[must_use]
-pub fn wanted(uplink: &str, ifindex: u32, cgroup: Option<u64>) -> BTreeMap<String, Wanted> {
-    let mut wanted = BTreeMap::from([
-        (
-            format!("{}-{uplink}", program::FROM_NETWORK),
-            Wanted {
-                program: program::FROM_NETWORK,
-                hook: Hook::Ingress(ifindex),
-            },
-        ),
-        (
-            format!("{}-{uplink}", program::TO_NETWORK),
-            Wanted {
-                program: program::TO_NETWORK,
-                hook: Hook::Egress(ifindex),
-            },
-        ),
-    ]);
+pub fn wanted<'a>(
+    uplinks: impl Iterator<Item = &'a str>,
+    tunnels: impl Iterator<Item = &'a str>,
+    cgroup: Option<u64>,
+) -> BTreeMap<String, Wanted> {
+    let ingress = |name: &'a str| (program::FROM_NETWORK, name, Hook::Ingress(name.into()));
+    let egress = |name: &'a str| (program::TO_NETWORK, name, Hook::Egress(name.into()));
+    let of_uplinks = uplinks.flat_map(|name| [ingress(name), egress(name)]);
+    let hooks = of_uplinks.chain(tunnels.map(ingress));
+    let mut wanted: BTreeMap<String, Wanted> = hooks
+        .map(|(program, name, hook)| (format!("{program}-{name}"), Wanted { program, hook }))
+        .collect();
     if let Some(cgroup) = cgroup {
         let sockets = [
             program::CONNECT4,
@@ -179,8 +190,8 @@ impl fmt::Display for Operation {
 impl fmt::Display for Hook {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ingress(ifindex) => write!(out, "tcx ingress of interface {ifindex}"),
-            Self::Egress(ifindex) => write!(out, "tcx egress of interface {ifindex}"),
+            Self::Ingress(interface) => write!(out, "tcx ingress of {interface}"),
+            Self::Egress(interface) => write!(out, "tcx egress of {interface}"),
             Self::Cgroup(id) => write!(out, "cgroup {id}"),
             Self::Gone => write!(out, "nothing"),
         }
@@ -190,6 +201,14 @@ impl fmt::Display for Hook {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ingress(name: &str) -> Hook {
+        Hook::Ingress(name.into())
+    }
+
+    fn egress(name: &str) -> Hook {
+        Hook::Egress(name.into())
+    }
 
     fn link(program_id: u32, hook: Hook) -> Observed {
         Observed { program_id, hook }
@@ -209,16 +228,20 @@ mod tests {
 
     #[test]
     fn a_fresh_node_attaches_all() {
-        let lines = lines(&[], &wanted("eth0", 3, Some(77)));
+        let lines = lines(
+            &[],
+            &wanted(["eth0"].into_iter(), ["tunnel"].into_iter(), Some(77)),
+        );
         assert_eq!(
             lines,
             [
                 "attach connect4 to cgroup 77 as link connect4",
                 "attach connect6 to cgroup 77 as link connect6",
-                "attach from_network to tcx ingress of interface 3 as link from_network-eth0",
+                "attach from_network to tcx ingress of eth0 as link from_network-eth0",
+                "attach from_network to tcx ingress of tunnel as link from_network-tunnel",
                 "attach getpeername4 to cgroup 77 as link getpeername4",
                 "attach getpeername6 to cgroup 77 as link getpeername6",
-                "attach to_network to tcx egress of interface 3 as link to_network-eth0",
+                "attach to_network to tcx egress of eth0 as link to_network-eth0",
             ]
         );
     }
@@ -226,13 +249,13 @@ mod tests {
     #[test]
     fn what_is_right_stays_and_what_is_old_is_swapped() {
         let rows = [
-            ("from_network-eth0", link(10, Hook::Ingress(3))),
-            ("to_network-eth0", link(9, Hook::Egress(3))),
-            ("from_pod-fn01", link(10, Hook::Ingress(5))),
-            ("from_pod-fn02", link(9, Hook::Ingress(6))),
+            ("from_network-eth0", link(10, ingress("eth0"))),
+            ("to_network-eth0", link(9, egress("eth0"))),
+            ("from_pod-fn01", link(10, ingress("fn01"))),
+            ("from_pod-fn02", link(9, ingress("fn02"))),
         ];
         assert_eq!(
-            lines(&rows, &wanted("eth0", 3, None)),
+            lines(&rows, &wanted(["eth0"].into_iter(), [].into_iter(), None)),
             [
                 "put the current from_pod into link from_pod-fn02",
                 "put the current to_network into link to_network-eth0",
@@ -245,16 +268,16 @@ mod tests {
         let rows = [
             ("connect4", link(10, Hook::Cgroup(5))),
             ("from_network-eth0", link(10, Hook::Gone)),
-            ("from_network-eth1", link(10, Hook::Ingress(4))),
+            ("from_network-eth1", link(10, ingress("eth1"))),
             ("from_pod-fn01", link(10, Hook::Gone)),
-            ("to_network-eth0", link(10, Hook::Egress(3))),
+            ("to_network-eth0", link(10, egress("eth0"))),
         ];
         assert_eq!(
-            lines(&rows, &wanted("eth0", 3, None)),
+            lines(&rows, &wanted(["eth0"].into_iter(), [].into_iter(), None)),
             [
                 "remove link connect4",
                 "remove link from_network-eth0",
-                "attach from_network to tcx ingress of interface 3 as link from_network-eth0",
+                "attach from_network to tcx ingress of eth0 as link from_network-eth0",
                 "remove link from_network-eth1",
                 "remove link from_pod-fn01",
             ]

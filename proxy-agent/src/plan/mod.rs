@@ -4,7 +4,13 @@
 pub mod cni_config;
 pub mod desired;
 pub mod filters;
+pub mod interfaces;
 pub mod links;
+pub mod mac;
+pub mod node_maps;
+pub mod peers;
+pub mod ports;
 pub mod routes;
 pub mod services;
 pub mod slots;
+pub mod tunnels;

@@ -1,93 +1,68 @@
-//! Routes to the other nodes' pods: one for each pod CIDR of each peer, through the peer's node
-//! address, where that is on-link.
+//! Routes to the other nodes' pods, and the rules that have pods' packets to other nodes looked
+//! up in a table of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use cluster_model::Node;
 use ipnet::IpNet;
 
-/// A way to one pod CIDR.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A routing table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Table {
+    /// The kernel's main one: for everybody.
+    Main,
+    /// Ours, for packets of pods to the addresses of nodes behind a tunnel.
+    Tunnel,
+}
+
+/// What a route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Destination {
+    /// In which table it stands.
+    pub table: Table,
+    /// Where it leads.
+    pub cidr: IpNet,
+}
+
+impl Destination {
+    /// A CIDR in the main table.
+    #[must_use]
+    pub fn main(cidr: IpNet) -> Self {
+        let table = Table::Main;
+        Self { table, cidr }
+    }
+}
+
+/// A way there.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Via {
-    /// The peer's node address.
+    /// The next hop: the peer's node address, or what stands for it on a tunnel.
     pub gateway: IpAddr,
-    /// Index of the interface on whose link it is.
-    pub ifindex: u32,
+    /// Name of the interface on whose link it is.
+    pub interface: String,
+    /// The address with which the node's own packets leave; `None`: the kernel chooses.
+    pub source: Option<IpAddr>,
 }
 
-/// Pod CIDR -> way: what is wanted, and what is observed among the routes that carry our
-/// protocol number and a gateway. (The CNI plugin's routes to this node's own pods carry the
-/// number too, and no gateway.)
-pub type Routes = BTreeMap<IpNet, Via>;
+/// What is wanted, and what is observed among the routes that carry our protocol number and a
+/// gateway. (The CNI plugin's routes to this node's own pods carry the number too, and no
+/// gateway.)
+pub type Routes = BTreeMap<Destination, Via>;
 
-/// This node's interface that holds its node address.
+/// One change of the routing tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uplink {
-    /// Name.
-    pub name: String,
-    /// Index.
-    pub ifindex: u32,
-    /// Bytes of the largest IP packet.
-    pub mtu: u32,
-    /// Addresses with their prefixes: what is on-link.
-    pub addresses: Vec<IpNet>,
-}
-
-/// A peer that no route can lead to yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unreachable {
-    /// The peer's addresses are on no link of this node.
-    NotOnLink {
-        /// The peer.
-        node: String,
-    },
-}
-
-/// One change of the routing table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Adds a route; fails if somebody else has one to the same CIDR.
-    Add(IpNet, Via),
+    Add(Destination, Via),
     /// Replaces our route to the same CIDR.
-    Replace(IpNet, Via),
+    Replace(Destination, Via),
     /// Deletes a route.
-    Delete(IpNet, Via),
-}
-
-/// The routes that node `own` wants, and the peers that it cannot reach so.
-#[must_use]
-pub fn wanted<'a>(
-    nodes: impl Iterator<Item = &'a Node>,
-    own: &str,
-    uplink: &Uplink,
-) -> (Routes, Vec<Unreachable>) {
-    let (mut routes, mut unreachable) = (Routes::new(), Vec::new());
-    for peer in nodes.filter(|node| &*node.name != own) {
-        for cidr in &peer.pod_cidrs {
-            let gateway = peer.addresses.iter().find(|address| {
-                address.is_ipv4() == cidr.addr().is_ipv4() && on_link(uplink, **address)
-            });
-            match gateway {
-                Some(gateway) => {
-                    let via = Via {
-                        gateway: *gateway,
-                        ifindex: uplink.ifindex,
-                    };
-                    routes.insert(cidr.trunc(), via);
-                }
-                None => unreachable.push(Unreachable::NotOnLink {
-                    node: peer.name.to_string(),
-                }),
-            }
-        }
-    }
-    (routes, unreachable)
-}
-
-fn on_link(uplink: &Uplink, address: IpAddr) -> bool {
-    uplink.addresses.iter().any(|net| net.contains(&address))
+    Delete(Destination, Via),
+    /// Has packets from a pod CIDR looked up in our table first.
+    AddRule(IpNet),
+    /// Removes such a rule.
+    DeleteRule(IpNet),
 }
 
 /// What leads from the observed routes to the wanted ones: first what is needed, then what is not.
@@ -95,136 +70,119 @@ fn on_link(uplink: &Uplink, address: IpAddr) -> bool {
 pub fn diff(observed: &Routes, wanted: &Routes) -> Vec<Operation> {
     let put = wanted
         .iter()
-        .filter(|(cidr, via)| observed.get(*cidr) != Some(*via))
-        .map(|(cidr, via)| match observed.contains_key(cidr) {
-            true => Operation::Replace(*cidr, *via),
-            false => Operation::Add(*cidr, *via),
+        .filter(|(to, via)| observed.get(*to) != Some(*via))
+        .map(|(to, via)| match observed.contains_key(to) {
+            true => Operation::Replace(*to, via.clone()),
+            false => Operation::Add(*to, via.clone()),
         });
     let delete = observed
         .iter()
-        .filter(|(cidr, _)| !wanted.contains_key(*cidr))
-        .map(|(cidr, via)| Operation::Delete(*cidr, *via));
+        .filter(|(to, _)| !wanted.contains_key(to))
+        .map(|(to, via)| Operation::Delete(*to, via.clone()));
     put.chain(delete).collect()
+}
+
+/// The same for rules, by the CIDRs that they are for.
+#[must_use]
+pub fn diff_rules(observed: &BTreeSet<IpNet>, wanted: &BTreeSet<IpNet>) -> Vec<Operation> {
+    let add = wanted.difference(observed).copied().map(Operation::AddRule);
+    let delete = observed.difference(wanted).copied();
+    add.chain(delete.map(Operation::DeleteRule)).collect()
 }
 
 impl fmt::Display for Operation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Add(cidr, via) | Self::Replace(cidr, via) => {
-                write!(
-                    out,
-                    "route {cidr} via {} on interface {}",
-                    via.gateway, via.ifindex
-                )
+            Self::Add(to, via) | Self::Replace(to, via) => {
+                let Via {
+                    gateway,
+                    interface,
+                    source,
+                } = via;
+                write!(out, "route {to} via {gateway} on {interface}")?;
+                source.map_or(Ok(()), |source| write!(out, ", from {source}"))
             }
-            Self::Delete(cidr, via) => write!(out, "delete route {cidr} via {}", via.gateway),
+            Self::Delete(to, via) => write!(out, "delete route {to} via {}", via.gateway),
+            Self::AddRule(cidr) => write!(out, "add the rule for packets of pods in {cidr}"),
+            Self::DeleteRule(cidr) => write!(out, "delete the rule for packets of pods in {cidr}"),
         }
     }
 }
 
-impl fmt::Display for Unreachable {
+impl fmt::Display for Destination {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotOnLink { node } => write!(
-                out,
-                "no address of node {node} is on a link of this node, so its pods cannot be reached"
-            ),
+        match self.table {
+            Table::Main => write!(out, "{}", self.cidr),
+            Table::Tunnel => write!(out, "{} for pods", self.cidr),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use cluster_model::testing::{ip, mk_node};
+    use cluster_model::testing::ip;
 
     use super::*;
 
-    fn uplink() -> Uplink {
-        Uplink {
-            name: "eth0".into(),
-            ifindex: 3,
-            mtu: 1500,
-            addresses: vec!["172.30.0.11/24".parse().unwrap()],
-        }
+    fn routes(rows: &[(Table, &str, &str)]) -> Routes {
+        let route = |(table, cidr, gateway): &(Table, &str, &str)| {
+            let to = Destination {
+                table: *table,
+                cidr: cidr.parse().unwrap(),
+            };
+            let via = Via {
+                gateway: ip(gateway),
+                interface: "eth0".into(),
+                source: None,
+            };
+            (to, via)
+        };
+        rows.iter().map(route).collect()
     }
 
-    fn routes(rows: &[(&str, &str)]) -> Routes {
-        rows.iter()
-            .map(|(cidr, gateway)| {
-                (
-                    cidr.parse().unwrap(),
-                    Via {
-                        gateway: ip(gateway),
-                        ifindex: 3,
-                    },
-                )
-            })
-            .collect()
-    }
-
-    #[test]
-    fn every_peer_gets_a_route_and_the_node_itself_none() {
-        let nodes = [
-            mk_node("node-1")
-                .address("172.30.0.11")
-                .pod_cidr("10.244.1.0/24"),
-            mk_node("node-2")
-                .address("172.30.0.12")
-                .pod_cidr("10.244.2.0/24"),
-            mk_node("node-3")
-                .address("172.30.0.13")
-                .pod_cidr("10.244.3.0/24"),
-        ];
-        let (wanted, unreachable) = wanted(nodes.iter(), "node-1", &uplink());
-        let expected = routes(&[
-            ("10.244.2.0/24", "172.30.0.12"),
-            ("10.244.3.0/24", "172.30.0.13"),
-        ]);
-        assert_eq!(wanted, expected);
-        assert!(unreachable.is_empty());
-    }
-
-    #[test]
-    fn a_peer_on_another_subnet_is_named() {
-        let nodes = [mk_node("far")
-            .address("192.168.9.9")
-            .pod_cidr("10.244.9.0/24")];
-        let (wanted, unreachable) = wanted(nodes.iter(), "node-1", &uplink());
-        assert!(wanted.is_empty());
-        assert_eq!(unreachable, [Unreachable::NotOnLink { node: "far".into() }]);
-    }
-
-    #[test]
-    fn a_peer_without_a_pod_cidr_yet_wants_nothing() {
-        let nodes = [mk_node("new").address("172.30.0.14")];
-        let (wanted, unreachable) = wanted(nodes.iter(), "node-1", &uplink());
-        assert!(wanted.is_empty() && unreachable.is_empty());
+    fn lines(operations: &[Operation]) -> Vec<String> {
+        operations.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn the_diff_adds_replaces_and_deletes() {
         let observed = routes(&[
-            ("10.244.2.0/24", "172.30.0.12"),
-            ("10.244.3.0/24", "172.30.0.99"),
-            ("10.244.4.0/24", "172.30.0.14"),
+            (Table::Main, "10.244.2.0/24", "172.30.0.12"),
+            (Table::Main, "10.244.3.0/24", "172.30.0.99"),
+            (Table::Main, "10.244.4.0/24", "172.30.0.14"),
         ]);
-        let wanted = routes(&[
-            ("10.244.1.0/24", "172.30.0.11"),
-            ("10.244.2.0/24", "172.30.0.12"),
-            ("10.244.3.0/24", "172.30.0.13"),
+        let mut wanted = routes(&[
+            (Table::Main, "10.244.1.0/24", "172.30.0.11"),
+            (Table::Main, "10.244.2.0/24", "172.30.0.12"),
+            (Table::Main, "10.244.3.0/24", "172.30.0.13"),
+            (Table::Tunnel, "10.244.2.0/24", "10.244.2.0"),
         ]);
-        let lines: Vec<String> = diff(&observed, &wanted)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let first = wanted.values_mut().next().expect("a route");
+        first.source = Some(ip("172.30.0.9"));
+        let operations = diff(&observed, &wanted);
         assert_eq!(
-            lines,
+            lines(&operations),
             [
-                "route 10.244.1.0/24 via 172.30.0.11 on interface 3",
-                "route 10.244.3.0/24 via 172.30.0.13 on interface 3",
+                "route 10.244.1.0/24 via 172.30.0.11 on eth0, from 172.30.0.9",
+                "route 10.244.3.0/24 via 172.30.0.13 on eth0",
+                "route 10.244.2.0/24 for pods via 10.244.2.0 on eth0",
                 "delete route 10.244.4.0/24 via 172.30.0.14",
             ]
         );
+        assert!(matches!(operations[1], Operation::Replace(..)));
         assert!(diff(&wanted, &wanted).is_empty());
+    }
+
+    #[test]
+    fn rules_come_and_go() {
+        let set = |cidr: &str| BTreeSet::from([cidr.parse().unwrap()]);
+        let operations = diff_rules(&set("10.1.0.0/24"), &set("10.2.0.0/24"));
+        assert_eq!(
+            lines(&operations),
+            [
+                "add the rule for packets of pods in 10.2.0.0/24",
+                "delete the rule for packets of pods in 10.1.0.0/24",
+            ]
+        );
     }
 }

@@ -1,0 +1,98 @@
+//! Reads and writes the maps `node_addresses`, `inside` and `uplinks`: their only writer.
+
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{HashMap, Map, MapData, MapError};
+use proxy_abi::ownership::map;
+use proxy_abi::{Cidr, Ip, NodeAddress, Uplink};
+
+use super::maps::MapsError;
+use super::pins::Pins;
+use crate::plan::node_maps::{NodeMaps, Operation};
+
+/// The three maps, open.
+pub struct Open {
+    addresses: HashMap<MapData, Ip, NodeAddress>,
+    inside: LpmTrie<MapData, Ip, u32>,
+    uplinks: HashMap<MapData, u32, Uplink>,
+}
+
+impl Open {
+    /// Opens the pinned maps.
+    ///
+    /// # Errors
+    /// [`MapsError`]; also if a map of that name has another shape.
+    pub fn new(pins: &Pins) -> Result<Self, MapsError> {
+        let open = |name: &str| {
+            let doing = format!("open map {name}");
+            MapData::from_pin(pins.map(name)).map_err(|source| MapsError::new(doing, source))
+        };
+        let shape = |name: &str| {
+            let doing = format!("use map {name}");
+            move |source| MapsError::new(doing, source)
+        };
+        Ok(Self {
+            addresses: Map::HashMap(open(map::NODE_ADDRESSES)?)
+                .try_into()
+                .map_err(shape(map::NODE_ADDRESSES))?,
+            inside: Map::LpmTrie(open(map::INSIDE)?)
+                .try_into()
+                .map_err(shape(map::INSIDE))?,
+            uplinks: Map::HashMap(open(map::UPLINKS)?)
+                .try_into()
+                .map_err(shape(map::UPLINKS))?,
+        })
+    }
+
+    /// What the maps hold.
+    ///
+    /// # Errors
+    /// [`MapsError`].
+    pub fn observe(&self) -> Result<NodeMaps, MapsError> {
+        let failed = |source| MapsError::new("read what the programs know of this node", source);
+        let inside = self.inside.keys().map(|key| {
+            let key = key?;
+            Ok(Cidr {
+                bits: key.prefix_len(),
+                address: key.data(),
+            })
+        });
+        Ok(NodeMaps {
+            addresses: self
+                .addresses
+                .iter()
+                .collect::<Result<_, _>>()
+                .map_err(failed)?,
+            inside: inside.collect::<Result<_, _>>().map_err(failed)?,
+            uplinks: self
+                .uplinks
+                .iter()
+                .collect::<Result<_, _>>()
+                .map_err(failed)?,
+        })
+    }
+
+    /// Carries out one operation.
+    ///
+    /// # Errors
+    /// [`MapsError`], naming the operation.
+    pub fn apply(&mut self, operation: &Operation) -> Result<(), MapsError> {
+        let key = |cidr: &Cidr| Key::new(cidr.bits, cidr.address);
+        let done = match operation {
+            Operation::PutAddress(address, value) => self.addresses.insert(address, value, 0),
+            Operation::PutInside(cidr) => self.inside.insert(&key(cidr), 0, 0),
+            Operation::PutUplink(ifindex, uplink) => self.uplinks.insert(ifindex, uplink, 0),
+            Operation::RemoveAddress(address) => gone(self.addresses.remove(address)),
+            Operation::RemoveInside(cidr) => gone(self.inside.remove(&key(cidr))),
+            Operation::RemoveUplink(ifindex) => gone(self.uplinks.remove(ifindex)),
+        };
+        done.map_err(|source| MapsError::new(operation.to_string(), source))
+    }
+}
+
+/// Gone already is as good as removed.
+fn gone(removed: Result<(), MapError>) -> Result<(), MapError> {
+    match removed {
+        Err(MapError::KeyNotFound) => Ok(()),
+        other => other,
+    }
+}

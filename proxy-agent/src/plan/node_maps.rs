@@ -1,0 +1,232 @@
+//! What the programs must know of the node and its cluster: the maps `node_addresses`, `inside`
+//! and `uplinks`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use cluster_model::Node;
+use ipnet::IpNet;
+use proxy_abi::{Cidr, Ip, NodeAddress, Uplink};
+
+use super::interfaces::{Interface, Interfaces, is_link_local};
+use super::ports::Ports;
+
+/// Where packets of pods always go as they are: multicast and what is of one link.
+const NEVER_OUTSIDE: [&str; 4] = ["224.0.0.0/4", "ff00::/8", "169.254.0.0/16", "fe80::/10"];
+
+/// The contents of the three maps: wanted, or observed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeMaps {
+    /// `node_addresses`.
+    pub addresses: BTreeMap<Ip, NodeAddress>,
+    /// The keys of `inside`.
+    pub inside: BTreeSet<Cidr>,
+    /// `uplinks`.
+    pub uplinks: BTreeMap<u32, Uplink>,
+}
+
+/// With what addresses and ports packets of pods leave the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Masquerade {
+    /// The ports; `None`: nothing is masqueraded.
+    pub ports: Option<Ports>,
+    /// Prefixes to which packets go with the pod's own address.
+    pub exclude: Vec<IpNet>,
+}
+
+/// What the contents follow from.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Every interface of this node.
+    pub interfaces: &'a Interfaces,
+    /// The uplinks among them.
+    pub uplinks: &'a [Interface],
+    /// Every node, this one among them.
+    pub nodes: &'a [Node],
+    /// This node.
+    pub own: &'a Node,
+    /// As the options say.
+    pub masquerade: &'a Masquerade,
+}
+
+/// One change of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Enters an address of this node.
+    PutAddress(Ip, NodeAddress),
+    /// Removes one.
+    RemoveAddress(Ip),
+    /// Enters a prefix inside.
+    PutInside(Cidr),
+    /// Removes one.
+    RemoveInside(Cidr),
+    /// Enters an uplink.
+    PutUplink(u32, Uplink),
+    /// Removes one.
+    RemoveUplink(u32),
+}
+
+/// What the maps should hold.
+#[must_use]
+pub fn wanted(facts: &Facts<'_>) -> NodeMaps {
+    let uplinks = facts.uplinks.iter();
+    NodeMaps {
+        addresses: addresses(facts),
+        inside: inside(facts),
+        uplinks: uplinks
+            .map(|interface| (interface.ifindex, uplink(interface, facts)))
+            .collect(),
+    }
+}
+
+fn addresses(facts: &Facts<'_>) -> BTreeMap<Ip, NodeAddress> {
+    let primary = [true, false].map(|v4| primary(facts.own, v4));
+    let interfaces = facts.interfaces.values();
+    interfaces
+        .filter(|interface| !interface.is_pods())
+        .flat_map(|interface| &interface.addresses)
+        .map(IpNet::addr)
+        .filter(|address| address.is_ipv4() || !is_link_local(*address))
+        .map(|address| {
+            let node_ports = primary.contains(&Some(address));
+            (Ip::from(address), NodeAddress::new(node_ports))
+        })
+        .collect()
+}
+
+/// A node's first address of a family.
+fn primary(node: &Node, v4: bool) -> Option<IpAddr> {
+    let mut addresses = node.addresses.iter().copied();
+    addresses.find(|address| address.is_ipv4() == v4)
+}
+
+fn inside(facts: &Facts<'_>) -> BTreeSet<Cidr> {
+    let never = NEVER_OUTSIDE.iter().filter_map(|text| text.parse().ok());
+    let of_nodes = facts.nodes.iter().flat_map(|node| {
+        let addresses = node.addresses.iter().copied().map(IpNet::from);
+        node.pod_cidrs.iter().copied().chain(addresses)
+    });
+    let excluded = facts.masquerade.exclude.iter().copied();
+    never.chain(of_nodes).chain(excluded).map(cidr).collect()
+}
+
+/// A prefix as the map has it: an IPv4 one as part of the mapped addresses.
+fn cidr(net: IpNet) -> Cidr {
+    let before = match net {
+        IpNet::V4(_) => 96,
+        IpNet::V6(_) => 0,
+    };
+    Cidr {
+        bits: before + u32::from(net.prefix_len()),
+        address: Ip::from(net.network()),
+    }
+}
+
+fn uplink(interface: &Interface, facts: &Facts<'_>) -> Uplink {
+    let Some(Ports { first, last }) = facts.masquerade.ports else {
+        return Uplink::default();
+    };
+    let address = |v4| {
+        let mut own = facts.own.addresses.iter().copied();
+        let own = own.find(|own| own.is_ipv4() == v4 && interface.holds(*own));
+        let global = || {
+            let mut all = interface.addresses.iter().map(IpNet::addr);
+            all.find(|any| any.is_ipv4() == v4 && !is_link_local(*any))
+        };
+        own.or_else(global).map(Ip::from).unwrap_or_default()
+    };
+    Uplink {
+        v4: address(true),
+        v6: address(false),
+        first_port: first,
+        last_port: last,
+    }
+}
+
+/// What leads from the observed contents to the wanted ones: first what is entered, so that
+/// nothing is outside for a moment.
+#[must_use]
+pub fn diff(observed: &NodeMaps, wanted: &NodeMaps) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    let new = wanted
+        .addresses
+        .iter()
+        .filter(|(address, value)| observed.addresses.get(address) != Some(value));
+    operations.extend(new.map(|(address, value)| Operation::PutAddress(*address, *value)));
+    let new = wanted.inside.difference(&observed.inside);
+    operations.extend(new.copied().map(Operation::PutInside));
+    let new = wanted
+        .uplinks
+        .iter()
+        .filter(|(index, value)| observed.uplinks.get(index) != Some(value));
+    operations.extend(new.map(|(index, value)| Operation::PutUplink(*index, *value)));
+    let old = observed.addresses.keys();
+    let old = old.filter(|address| !wanted.addresses.contains_key(address));
+    operations.extend(old.copied().map(Operation::RemoveAddress));
+    let old = observed.inside.difference(&wanted.inside);
+    operations.extend(old.copied().map(Operation::RemoveInside));
+    let old = observed.uplinks.keys();
+    let old = old.filter(|index| !wanted.uplinks.contains_key(index));
+    operations.extend(old.copied().map(Operation::RemoveUplink));
+    operations
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PutAddress(address, flags) => {
+                write!(out, "enter {} as an address of this node", text(address))?;
+                match flags.node_ports() {
+                    true => write!(out, ", with NodePorts"),
+                    false => Ok(()),
+                }
+            }
+            Self::RemoveAddress(address) => {
+                write!(out, "{} is no address of this node any more", text(address))
+            }
+            Self::PutInside(cidr) => write!(out, "{} is inside the cluster", Shown(cidr)),
+            Self::RemoveInside(cidr) => {
+                write!(out, "{} is no more inside the cluster", Shown(cidr))
+            }
+            Self::PutUplink(index, uplink) => {
+                let Uplink { v4, v6, .. } = uplink;
+                let (first, last) = (uplink.first_port, uplink.last_port);
+                let list: Vec<String> = [v4, v6]
+                    .into_iter()
+                    .filter(|address| **address != Ip::default())
+                    .map(text)
+                    .collect();
+                match list.is_empty() {
+                    true => write!(out, "uplink {index} masquerades nothing"),
+                    false => write!(
+                        out,
+                        "uplink {index} masquerades with {}, ports {first} to {last}",
+                        list.join(" and ")
+                    ),
+                }
+            }
+            Self::RemoveUplink(index) => write!(out, "interface {index} is no uplink any more"),
+        }
+    }
+}
+
+fn text(address: &Ip) -> String {
+    IpAddr::from(*address).to_string()
+}
+
+/// A prefix in people's form.
+struct Shown<'a>(&'a Cidr);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cidr { bits, address } = self.0;
+        match address.as_v4() {
+            Some(_) if *bits >= 96 => write!(out, "{}/{}", text(address), bits - 96),
+            _ => write!(out, "{}/{bits}", text(address)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
