@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::name::{ServiceName, SliceName};
-use crate::object::{EndpointSlice, Node, Service};
+use crate::object::{EndpointSlice, Hints, Node, Service};
 
 /// What changed since the last [`ClusterIndex::take_dirty`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,20 +25,44 @@ pub struct Dirty {
     pub services: BTreeSet<ServiceName>,
     /// Whether any node appeared, changed or went.
     pub nodes: bool,
+    /// How much that was, and since when it waits.
+    pub changes: Changes,
+}
+
+/// What the changes came to, for those who count and time them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Changed Service objects.
+    pub services: u64,
+    /// Changed EndpointSlice objects.
+    pub slices: u64,
+    /// When that happened which a slice newly tells of ([`EndpointSlice::triggered`]).
+    pub triggered: Vec<SystemTime>,
 }
 
 impl Dirty {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        let Self { services, nodes } = self;
+        let Self {
+            services,
+            nodes,
+            changes: _,
+        } = self;
         services.is_empty() && !nodes
     }
 
     /// Adds what `other` names.
     pub fn merge(&mut self, other: Self) {
-        let Self { services, nodes } = other;
+        let Self {
+            services,
+            nodes,
+            changes,
+        } = other;
         self.services.extend(services);
         self.nodes |= nodes;
+        self.changes.services += changes.services;
+        self.changes.slices += changes.slices;
+        self.changes.triggered.extend(changes.triggered);
     }
 }
 
@@ -71,6 +96,8 @@ pub struct ClusterIndex {
     nodes: BTreeMap<Arc<str>, Node>,
     /// Names of nodes and zones as the endpoints repeat them, each kept once.
     shared: BTreeSet<Arc<str>>,
+    /// Hints as the endpoints repeat them, likewise.
+    shared_hints: BTreeSet<Arc<Hints>>,
     dirty: Dirty,
 }
 

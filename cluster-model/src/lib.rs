@@ -15,7 +15,13 @@ pub mod view;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use index::{ClusterIndex, Dirty};
+pub use index::{Changes, ClusterIndex, Dirty};
 pub use name::{Family, Protocol, ServiceName, SliceName};
-pub use object::{Endpoint, EndpointSlice, Node, Service, ServiceKind, ServicePort, SlicePort};
-pub use view::{EndpointAddress, Frontend, frontends_of};
+pub use object::{
+    Endpoint, EndpointSlice, Hints, Node, Service, ServiceKind, ServicePort, SlicePort,
+    TrafficPolicy,
+};
+pub use view::{
+    Answer, Behind, EndpointAddress, Frontend, FrontendKind, Here, NodePortAddresses, PortView,
+    ports_of,
+};

@@ -5,7 +5,9 @@
 //! view of a node obeys them, not before.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 
@@ -23,11 +25,36 @@ pub struct Service {
     pub cluster_ips: Box<[IpAddr]>,
     /// `spec.ports`.
     pub ports: Box<[ServicePort]>,
-    /// Labelled `service.kubernetes.io/service-proxy-name`: another proxy serves it. DNS still
-    /// answers its name.
+    /// Labelled `service.kubernetes.io/service-proxy-name` or `service.kubernetes.io/headless`:
+    /// another proxy serves it, or none. DNS still answers its name.
     pub other_proxy: bool,
     /// `spec.publishNotReadyAddresses`. The slices' `ready` reflects it already.
     pub publish_not_ready: bool,
+    /// `spec.externalIPs`.
+    pub external_ips: Box<[IpAddr]>,
+    /// `status.loadBalancer.ingress[].ip` whose `ipMode` is absent or `VIP`: addresses that the
+    /// node itself answers for.
+    pub load_balancer_ips: Box<[IpAddr]>,
+    /// `spec.loadBalancerSourceRanges`; none: everybody.
+    pub source_ranges: Box<[IpNet]>,
+    /// `spec.internalTrafficPolicy`.
+    pub internal_policy: TrafficPolicy,
+    /// `spec.externalTrafficPolicy`.
+    pub external_policy: TrafficPolicy,
+    /// `spec.sessionAffinityConfig.clientIP.timeoutSeconds` where `sessionAffinity` is `ClientIP`.
+    pub affinity_seconds: Option<NonZeroU32>,
+    /// `spec.healthCheckNodePort`, of a load balancer's Service with external policy `Local`.
+    pub health_check_port: Option<u16>,
+}
+
+/// Which endpoints traffic may go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TrafficPolicy {
+    /// Any endpoint of the cluster.
+    #[default]
+    Cluster,
+    /// Those on the node that the traffic arrives at.
+    Local,
 }
 
 /// How a Service is reached.
@@ -67,6 +94,9 @@ pub struct EndpointSlice {
     pub ports: Box<[SlicePort]>,
     /// The endpoints.
     pub endpoints: Box<[Endpoint]>,
+    /// The annotation `endpoints.kubernetes.io/last-change-trigger-time`: when the pod or Service
+    /// changed that this version of the slice tells of.
+    pub triggered: Option<SystemTime>,
 }
 
 impl EndpointSlice {
@@ -105,8 +135,20 @@ pub struct Endpoint {
     pub node: Option<Arc<str>>,
     /// `zone`, the zone of that node.
     pub zone: Option<Arc<str>>,
+    /// `hints`, shared between endpoints with the same ones.
+    pub hints: Option<Arc<Hints>>,
     /// `hostname`, a StatefulSet pod's stable DNS label.
     pub hostname: Option<Box<str>>,
+}
+
+/// For whose traffic the control plane means an endpoint (`trafficDistribution`, which the proxy
+/// itself does not read).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Hints {
+    /// `hints.forZones[].name`.
+    pub zones: Box<[Arc<str>]>,
+    /// `hints.forNodes[].name`.
+    pub nodes: Box<[Arc<str>]>,
 }
 
 /// A Node.
@@ -120,4 +162,7 @@ pub struct Node {
     pub pod_cidrs: Box<[IpNet]>,
     /// The label `topology.kubernetes.io/zone`.
     pub zone: Option<Arc<str>>,
+    /// Whether it is going: it has a deletion timestamp, or the cluster autoscaler's taint
+    /// `ToBeDeletedByClusterAutoscaler`.
+    pub leaving: bool,
 }

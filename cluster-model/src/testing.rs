@@ -2,11 +2,15 @@
 //!
 //! They panic on addresses that do not parse; nothing outside tests may use them.
 
+mod endpoint;
+mod node;
+mod service;
+
 use std::net::IpAddr;
 
 use crate::index::ClusterIndex;
-use crate::name::{Family, Protocol, ServiceName};
-use crate::object::{Endpoint, EndpointSlice, Node, Service, ServiceKind, ServicePort, SlicePort};
+use crate::name::{Family, ServiceName};
+use crate::object::{Endpoint, EndpointSlice, Node, Service, ServiceKind, TrafficPolicy};
 
 /// An address from its text.
 pub fn ip(text: &str) -> IpAddr {
@@ -22,6 +26,13 @@ pub fn mk_service(namespace: &str, name: &str) -> Service {
         ports: Box::default(),
         other_proxy: false,
         publish_not_ready: false,
+        external_ips: Box::default(),
+        load_balancer_ips: Box::default(),
+        source_ranges: Box::default(),
+        internal_policy: TrafficPolicy::Cluster,
+        external_policy: TrafficPolicy::Cluster,
+        affinity_seconds: None,
+        health_check_port: None,
     }
 }
 
@@ -33,6 +44,7 @@ pub fn mk_slice(namespace: &str, service: &str, name: &str) -> EndpointSlice {
         family: Family::V4,
         ports: Box::default(),
         endpoints: Box::default(),
+        triggered: None,
     }
 }
 
@@ -45,6 +57,7 @@ pub fn mk_endpoint(address: &str) -> Endpoint {
         terminating: false,
         node: None,
         zone: None,
+        hints: None,
         hostname: None,
     }
 }
@@ -56,6 +69,7 @@ pub fn mk_node(name: &str) -> Node {
         addresses: Box::default(),
         pod_cidrs: Box::default(),
         zone: None,
+        leaving: false,
     }
 }
 
@@ -72,187 +86,6 @@ pub fn mk_index(
         .into_iter()
         .for_each(|slice| index.apply_slice(slice));
     index
-}
-
-impl Service {
-    /// Adds a cluster IP.
-    #[must_use]
-    pub fn cluster_ip(mut self, address: &str) -> Self {
-        self.cluster_ips = pushed(self.cluster_ips, ip(address));
-        self
-    }
-
-    /// Adds a port.
-    #[must_use]
-    pub fn port(mut self, name: &str, protocol: Protocol, port: u16) -> Self {
-        let port = ServicePort {
-            name: name.into(),
-            protocol,
-            port,
-            node_port: None,
-        };
-        self.ports = pushed(self.ports, port);
-        self
-    }
-
-    /// Gives the port added last a node port.
-    #[must_use]
-    pub fn node_port(mut self, number: u16) -> Self {
-        self.ports
-            .last_mut()
-            .expect("a port to give a node port")
-            .node_port = Some(number);
-        self
-    }
-
-    /// Makes it headless.
-    #[must_use]
-    pub fn headless(self) -> Self {
-        Self {
-            kind: ServiceKind::Headless,
-            ..self
-        }
-    }
-
-    /// Makes it an ExternalName.
-    #[must_use]
-    pub fn external_name(self, name: &str) -> Self {
-        Self {
-            kind: ServiceKind::ExternalName(name.into()),
-            ..self
-        }
-    }
-
-    /// Hands it to another proxy.
-    #[must_use]
-    pub fn other_proxy(self) -> Self {
-        Self {
-            other_proxy: true,
-            ..self
-        }
-    }
-
-    /// Sets `publishNotReadyAddresses`.
-    #[must_use]
-    pub fn publish_not_ready(self) -> Self {
-        Self {
-            publish_not_ready: true,
-            ..self
-        }
-    }
-}
-
-impl EndpointSlice {
-    /// Makes it an IPv6 slice.
-    #[must_use]
-    pub fn v6(self) -> Self {
-        Self {
-            family: Family::V6,
-            ..self
-        }
-    }
-
-    /// Adds a port.
-    #[must_use]
-    pub fn port(mut self, name: &str, protocol: Protocol, port: u16) -> Self {
-        self.ports = pushed(
-            self.ports,
-            SlicePort {
-                name: name.into(),
-                protocol,
-                port,
-            },
-        );
-        self
-    }
-
-    /// Adds an endpoint.
-    #[must_use]
-    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
-        self.endpoints = pushed(self.endpoints, endpoint);
-        self
-    }
-
-    /// Adds a ready endpoint at `address`.
-    #[must_use]
-    pub fn ready(self, address: &str) -> Self {
-        self.endpoint(mk_endpoint(address))
-    }
-}
-
-impl Endpoint {
-    /// Makes it neither ready nor serving: its probe fails.
-    #[must_use]
-    pub fn unready(self) -> Self {
-        Self {
-            ready: false,
-            serving: false,
-            ..self
-        }
-    }
-
-    /// Makes it terminate while it still serves: not ready, serving, terminating.
-    #[must_use]
-    pub fn draining(self) -> Self {
-        Self {
-            ready: false,
-            serving: true,
-            terminating: true,
-            ..self
-        }
-    }
-
-    /// Puts it on a node.
-    #[must_use]
-    pub fn on(self, node: &str) -> Self {
-        Self {
-            node: Some(node.into()),
-            ..self
-        }
-    }
-
-    /// Puts it in a zone.
-    #[must_use]
-    pub fn in_zone(self, zone: &str) -> Self {
-        Self {
-            zone: Some(zone.into()),
-            ..self
-        }
-    }
-
-    /// Gives it a hostname.
-    #[must_use]
-    pub fn hostname(self, name: &str) -> Self {
-        Self {
-            hostname: Some(name.into()),
-            ..self
-        }
-    }
-}
-
-impl Node {
-    /// Adds an internal address.
-    #[must_use]
-    pub fn address(mut self, address: &str) -> Self {
-        self.addresses = pushed(self.addresses, ip(address));
-        self
-    }
-
-    /// Adds a pod CIDR.
-    #[must_use]
-    pub fn pod_cidr(mut self, cidr: &str) -> Self {
-        self.pod_cidrs = pushed(self.pod_cidrs, cidr.parse().expect("a CIDR"));
-        self
-    }
-
-    /// Puts it in a zone.
-    #[must_use]
-    pub fn in_zone(self, zone: &str) -> Self {
-        Self {
-            zone: Some(zone.into()),
-            ..self
-        }
-    }
 }
 
 fn pushed<T>(list: Box<[T]>, item: T) -> Box<[T]> {

@@ -32,6 +32,8 @@ pub(crate) enum LeftOut {
     Address { what: &'static str, text: String },
     #[error("pod CIDR {0:?}")]
     Cidr(String),
+    #[error("source range {0:?}")]
+    Range(String),
     #[error("port {name:?}: number {number:?}")]
     PortNumber { name: String, number: Option<i64> },
     #[error("port {name:?}: protocol {protocol:?}")]

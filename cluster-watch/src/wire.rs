@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
@@ -37,6 +37,7 @@ pub(crate) struct ServiceObject {
     #[serde(deserialize_with = "metadata")]
     pub(crate) metadata: ObjectMeta,
     pub(crate) spec: Option<Loose<ServiceSpec>>,
+    pub(crate) status: Option<Loose<ServiceStatus>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -50,6 +51,44 @@ pub(crate) struct ServiceSpec {
     pub(crate) ports: List<Loose<PortFields>>,
     pub(crate) external_name: Option<String>,
     pub(crate) publish_not_ready_addresses: Option<bool>,
+    #[serde(rename = "externalIPs")]
+    pub(crate) external_ips: List<String>,
+    pub(crate) load_balancer_source_ranges: List<String>,
+    pub(crate) internal_traffic_policy: Option<String>,
+    pub(crate) external_traffic_policy: Option<String>,
+    pub(crate) health_check_node_port: Option<i64>,
+    pub(crate) session_affinity: Option<String>,
+    pub(crate) session_affinity_config: Option<Loose<AffinityConfig>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct AffinityConfig {
+    #[serde(rename = "clientIP")]
+    pub(crate) client_ip: Option<ClientIpConfig>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClientIpConfig {
+    pub(crate) timeout_seconds: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServiceStatus {
+    pub(crate) load_balancer: Option<LoadBalancerStatus>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct LoadBalancerStatus {
+    pub(crate) ingress: List<Loose<IngressFields>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IngressFields {
+    pub(crate) ip: Option<String>,
+    pub(crate) ip_mode: Option<String>,
 }
 
 /// A port of a Service or of an EndpointSlice.
@@ -80,6 +119,19 @@ pub(crate) struct EndpointFields {
     pub(crate) hostname: Option<String>,
     pub(crate) node_name: Option<String>,
     pub(crate) zone: Option<String>,
+    pub(crate) hints: Option<Loose<HintFields>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HintFields {
+    pub(crate) for_zones: List<Named>,
+    pub(crate) for_nodes: List<Named>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Named {
+    pub(crate) name: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -103,6 +155,12 @@ pub(crate) struct NodeSpec {
     pub(crate) pod_cidr: Option<String>,
     #[serde(rename = "podCIDRs")]
     pub(crate) pod_cidrs: List<String>,
+    pub(crate) taints: List<Loose<TaintFields>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct TaintFields {
+    pub(crate) key: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -116,8 +174,11 @@ pub(crate) struct NodeAddress {
     pub(crate) address: String,
 }
 
-/// The metadata kube's watcher needs (name, resource version) and we do (labels), the rest left
-/// where it is.
+/// When the change happened that a slice tells of (RFC 3339), written by its controller.
+pub(crate) const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// The metadata kube's watcher needs (name, resource version) and we do (labels, one annotation,
+/// whether it is being deleted), the rest left where it is.
 fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -126,19 +187,31 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         namespace: Option<String>,
         resource_version: Option<String>,
         labels: Option<Loose<BTreeMap<String, String>>>,
+        annotations: Option<Loose<Annotations>>,
+        deletion_timestamp: Option<Loose<Time>>,
+    }
+    #[derive(Deserialize)]
+    struct Annotations {
+        #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
+        triggered: Option<String>,
     }
     let Fields {
         name,
         namespace,
         resource_version,
         labels,
+        annotations,
+        deletion_timestamp,
     } = Fields::deserialize(deserializer)?;
     let labels = labels.and_then(Loose::good);
+    let triggered = annotations.and_then(Loose::good).and_then(|a| a.triggered);
     Ok(ObjectMeta {
         name,
         namespace,
         resource_version,
         labels,
+        annotations: triggered.map(|at| BTreeMap::from([(TRIGGERED.to_owned(), at)])),
+        deletion_timestamp: deletion_timestamp.and_then(Loose::good),
         ..ObjectMeta::default()
     })
 }

@@ -50,11 +50,13 @@ pub enum Counter {
     /// Dropped: its endpoint is on another node, and this uplink has no address under which the
     /// answer would come back.
     NoSource = 19,
+    /// Dropped: the client is in none of the load balancer's source ranges.
+    SourceRange = 20,
 }
 
 impl Counter {
     /// Every counter in the order of its index.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::FlowCreated,
         Self::FlowMoved,
         Self::SocketTranslated,
@@ -75,6 +77,7 @@ impl Counter {
         Self::NoLocalEndpoint,
         Self::ErrorTranslated,
         Self::NoSource,
+        Self::SourceRange,
     ];
 
     /// Size of the map.
@@ -104,6 +107,7 @@ impl Counter {
             Self::NoLocalEndpoint => "no-local-endpoint",
             Self::ErrorTranslated => "error-translated",
             Self::NoSource => "no-source",
+            Self::SourceRange => "source-range",
         }
     }
 }

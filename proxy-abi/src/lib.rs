@@ -18,6 +18,7 @@ pub mod node;
 pub mod ownership;
 pub mod pod;
 pub mod socket;
+pub mod source_range;
 
 pub use address::{Ip, Port};
 pub use counter::Counter;
@@ -29,6 +30,7 @@ pub use host_port::HostPort;
 pub use node::{Cidr, NodeAddress, Uplink};
 pub use pod::Pod;
 pub use socket::SocketPeer;
+pub use source_range::{Source, SourceRange};
 
 /// IP protocol numbers of the transport protocols a Service can name (IANA protocol numbers).
 pub mod protocol {

@@ -37,6 +37,8 @@ pub mod map {
     pub const UPLINKS: &str = "uplinks";
     /// [`crate::FragmentKey`] -> [`crate::FragmentPorts`].
     pub const FRAGMENTS: &str = "fragments";
+    /// [`crate::SourceRange`] -> u32.
+    pub const SOURCE_RANGES: &str = "source_ranges";
     /// [`crate::Counter`] -> u64 on each CPU.
     pub const COUNTERS: &str = "counters";
 }

@@ -8,7 +8,7 @@ mod failures;
 mod observe;
 mod plan;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,12 +21,11 @@ use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::programs::{self, Loaded, ProgramsError, Sizes};
 use crate::kernel::routes::{Netlink, NetlinkError};
 use crate::kernel::sysctl::SysctlError;
-use crate::plan::desired::Lists;
-use crate::plan::services::{Planned, Table};
+use crate::plan::services::{Contest, Observed as Held, Planned, Table, Wishes};
 
 pub use observe::{Observed, Waiting};
 pub use plan::Plan;
-pub use wish::{Wish, lists};
+pub use wish::{Wish, wishes};
 
 /// A pass did not come to its end. Each is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +69,8 @@ pub struct Node {
     loaded: Option<Loaded>,
     /// What the kernel's maps hold. Gone after a failed write, and then observed anew.
     services: Option<Services>,
+    /// The frontends that more than one Service wants, as last reported.
+    contested: Vec<Contest>,
 }
 
 /// The open maps and what they hold.
@@ -91,6 +92,7 @@ impl Node {
             netlink,
             loaded: None,
             services: None,
+            contested: Vec::new(),
         })
     }
 
@@ -147,12 +149,12 @@ impl Node {
     ///
     /// # Errors
     /// [`PassError`]; the next pass should then be a full one.
-    pub fn changed(&mut self, wanted: BTreeMap<ServiceName, Lists>) -> Result<usize, PassError> {
+    pub fn changed(&mut self, wanted: Wishes) -> Result<usize, PassError> {
         let Some(mut services) = self.services.take() else {
             return Ok(0);
         };
         let planned = services.table.plan_changed(wanted, Instant::now());
-        report_unplaced(&planned);
+        self.report(&planned);
         for operation in &planned.operations {
             tracing::debug!("{operation}");
             services.maps.apply(operation)?;
@@ -160,6 +162,26 @@ impl Node {
         // Only now, after every write succeeded, is the table again what the kernel holds.
         self.services = Some(services);
         Ok(planned.operations.len())
+    }
+
+    /// These Services and those whose wishes depend on theirs.
+    #[must_use]
+    pub fn with_rivals(&self, services: BTreeSet<ServiceName>) -> BTreeSet<ServiceName> {
+        let table = self.services.as_ref().map(|services| &services.table);
+        let rivals = table.into_iter().flat_map(|t| t.rivals(services.iter()));
+        let rivals: Vec<_> = rivals.cloned().collect();
+        services.into_iter().chain(rivals).collect()
+    }
+
+    fn report(&mut self, planned: &Planned) {
+        for unplaced in &planned.unplaced {
+            tracing::error!("{unplaced}");
+        }
+        let known = |contest: &&Contest| !self.contested.contains(contest);
+        for contest in planned.contested.iter().filter(known) {
+            tracing::warn!("{contest}");
+        }
+        self.contested.clone_from(&planned.contested);
     }
 
     async fn observe(&self, wish: &Wish) -> Result<(Observed, Vec<Waiting>), PassError> {
@@ -180,12 +202,12 @@ impl Node {
         } else {
             None
         };
-        let mut empty = Table::new(BTreeMap::new(), u32::MAX, seed);
+        let mut empty = Table::new(Held::default(), u32::MAX, seed);
         let table = services
             .as_mut()
             .map_or(&mut empty, |services| &mut services.table);
         let planned = table.plan_all(wish.services, Instant::now());
-        report_unplaced(&planned);
+        self.report(&planned);
         self.services = services;
         let current = |name: &str| programs::current_id(&self.pins, name);
         Ok(plan::plan(
@@ -195,12 +217,6 @@ impl Node {
             outdated,
             current,
         ))
-    }
-}
-
-fn report_unplaced(planned: &Planned) {
-    for unplaced in &planned.unplaced {
-        tracing::error!("{unplaced}");
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cluster_model::Dirty;
+use cluster_model::{Dirty, Here};
 use cluster_watch::{Feed, Selection};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -65,12 +65,12 @@ pub async fn run(options: Options) -> Result<(), StartError> {
 /// [`StartError`].
 pub async fn diff(options: Options) -> Result<(), StartError> {
     let feed = feed(&options).await?;
-    let name = options.node_name.clone();
+    let here = Here::new(options.node_name.as_str());
     let mut node = Node::new(options, Netlink::open()?)?;
     timeout(DIFF_PATIENCE, feed.synced())
         .await
         .map_err(|_elapsed| StartError::NoCluster)?;
-    let wish = Wish::of(&feed.read(), &name);
+    let wish = Wish::of(&feed.read(), &here);
     let (plan, waiting) = node.diff(wish).await?;
     for waiting in waiting {
         println!("waiting: {waiting}");
@@ -81,7 +81,7 @@ pub async fn diff(options: Options) -> Result<(), StartError> {
 
 async fn keep(options: Options) -> Result<(), StartError> {
     let audit_interval = options.audit_seconds;
-    let name = options.node_name.clone();
+    let here = Here::new(options.node_name.as_str());
     let feed = feed(&options).await?;
     let events = Events::open()?;
     let mut node = Node::new(options, Netlink::open()?)?;
@@ -89,7 +89,7 @@ async fn keep(options: Options) -> Result<(), StartError> {
     node.load()?;
     synced(&feed).await;
     let mut keeper = Keeper {
-        name,
+        here,
         node,
         feed,
         events,
@@ -105,7 +105,7 @@ async fn keep(options: Options) -> Result<(), StartError> {
 
 /// The node, the cluster's view, and how the last full pass went.
 struct Keeper {
-    name: String,
+    here: Here,
     node: Node,
     feed: Feed,
     events: Events,
@@ -118,7 +118,7 @@ impl Keeper {
     /// A full pass. Returns when the next one is due: soon, if something failed. Until then
     /// changes are followed all the same.
     async fn full(&mut self) -> Instant {
-        let wish = Wish::of(&self.feed.read(), &self.name);
+        let wish = Wish::of(&self.feed.read(), &self.here);
         match self.node.full(wish).await {
             Ok((plan, waiting)) => {
                 self.retry = RETRY_FIRST;
@@ -150,21 +150,18 @@ impl Keeper {
                     return;
                 }
             };
-            if dirty.nodes || !self.changed(&dirty) {
+            if dirty.nodes || !self.changed(dirty) {
                 return;
             }
         }
     }
 
-    fn changed(&mut self, dirty: &Dirty) -> bool {
-        let wanted = pass::lists(&self.feed.read(), dirty.services.iter(), &self.name);
+    fn changed(&mut self, dirty: Dirty) -> bool {
+        let services = self.node.with_rivals(dirty.services);
+        let wanted = pass::wishes(&self.feed.read(), services.iter(), &self.here);
         match self.node.changed(wanted) {
             Ok(operations) => {
-                tracing::debug!(
-                    services = dirty.services.len(),
-                    operations,
-                    "changes applied"
-                );
+                tracing::debug!(services = services.len(), operations, "changes applied");
                 true
             }
             Err(error) => {

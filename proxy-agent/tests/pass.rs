@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cluster_model::testing::{mk_index, mk_node, mk_service, mk_slice};
-use cluster_model::{ClusterIndex, Protocol};
+use cluster_model::{ClusterIndex, Here, Protocol};
 use kernel::{cgroup_root, ip, isolated_bpffs, object, tc};
 use proxy_agent::args::Options;
 use proxy_agent::kernel::routes::Netlink;
-use proxy_agent::pass::{Node, Plan, Wish, lists};
+use proxy_agent::pass::{Node, Plan, Wish, wishes};
 use proxy_agent::plan::peers::Routing;
 
 /// A node with an uplink, a cgroup and a bpffs of its own.
@@ -94,6 +94,10 @@ impl Drop for Place {
     }
 }
 
+fn here() -> Here {
+    Here::new("node-1")
+}
+
 fn cluster() -> ClusterIndex {
     let service = mk_service("default", "web")
         .cluster_ip("10.96.1.1")
@@ -117,7 +121,7 @@ fn cluster() -> ClusterIndex {
 /// moment after its pin is removed, and until then refuses the same program a second time.
 async fn full_at_last(node: &mut Node, index: &ClusterIndex) -> Plan {
     for _ in 0..40 {
-        match node.full(Wish::of(index, "node-1")).await {
+        match node.full(Wish::of(index, &here())).await {
             Ok((plan, _)) => return plan,
             Err(error) => eprintln!("{error}"),
         }
@@ -127,7 +131,7 @@ async fn full_at_last(node: &mut Node, index: &ClusterIndex) -> Plan {
 }
 
 async fn full(node: &mut Node, index: &ClusterIndex) -> Plan {
-    let (plan, waiting) = node.full(Wish::of(index, "node-1")).await.expect("a pass");
+    let (plan, waiting) = node.full(Wish::of(index, &here())).await.expect("a pass");
     assert_eq!(waiting, []);
     plan
 }
@@ -190,10 +194,7 @@ async fn a_new_agent_finds_everything_as_planned() {
     let index = cluster();
     full(&mut place.agent(), &index).await;
     let mut again = place.agent();
-    let (diff, _) = again
-        .diff(Wish::of(&index, "node-1"))
-        .await
-        .expect("a diff");
+    let (diff, _) = again.diff(Wish::of(&index, &here())).await.expect("a diff");
     assert!(diff.is_empty(), "{diff}");
     let plan = full(&mut again, &index).await;
     assert!(plan.is_empty(), "{plan}");
@@ -278,7 +279,7 @@ async fn somebody_elses_route_is_reported_and_stays() {
     let mut agent = place.agent();
     ip("route add 10.244.2.0/24 via 172.30.0.99");
     let error = agent
-        .full(Wish::of(&index, "node-1"))
+        .full(Wish::of(&index, &here()))
         .await
         .expect_err("refused")
         .to_string();
@@ -372,7 +373,7 @@ async fn a_kernel_without_tcx_gets_filters_and_one_with_it_links_again() {
     let (old, name) = (place.pin("programs/from_pod"), "to_network");
     tc(&format!("{to_egress} object-pinned {}", old.display()));
     // (Its name is that of a pin: none of ours is in the place.)
-    let error = agent.full(Wish::of(&index, "node-1")).await;
+    let error = agent.full(Wish::of(&index, &here())).await;
     let error = error.expect_err("somebody else's filter").to_string();
     assert!(error.contains(name), "{error}");
     tc("filter del dev eth0 egress");
@@ -434,14 +435,14 @@ async fn a_change_touches_the_changed_service_alone() {
     let dirty = index.take_dirty();
     assert_eq!(
         agent
-            .changed(lists(&index, dirty.services.iter(), "node-1"))
+            .changed(wishes(&index, dirty.services.iter(), &here()))
             .expect("a pass"),
         1,
         "an empty list is one write"
     );
     assert_eq!(
         agent
-            .changed(lists(&index, dirty.services.iter(), "node-1"))
+            .changed(wishes(&index, dirty.services.iter(), &here()))
             .expect("a pass"),
         0
     );
@@ -457,7 +458,7 @@ async fn a_fresh_nodes_diff_creates_nothing() {
     let netlink = Netlink::open().expect("netlink");
     let mut node = Node::new(place.options.clone(), netlink).expect("a bpffs");
     let (plan, _) = node
-        .diff(Wish::of(&cluster(), "node-1"))
+        .diff(Wish::of(&cluster(), &here()))
         .await
         .expect("a diff");
     assert_eq!(plan.programs.len(), 7, "{plan}");
@@ -488,10 +489,7 @@ async fn a_node_that_is_not_known_yet_waits_and_says_for_what() {
     for (node, expected) in rows {
         let mut index = ClusterIndex::default();
         index.apply_node(node);
-        let (_, waiting) = agent
-            .full(Wish::of(&index, "node-1"))
-            .await
-            .expect("a pass");
+        let (_, waiting) = agent.full(Wish::of(&index, &here())).await.expect("a pass");
         let text: Vec<String> = waiting.iter().map(ToString::to_string).collect();
         assert!(text.iter().any(|line| line.contains(expected)), "{text:?}");
         assert!(

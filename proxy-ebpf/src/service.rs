@@ -28,6 +28,8 @@ pub(crate) struct Service {
     /// What a flow must have been made under to need no search; 0 for a host port, whose one
     /// endpoint is compared.
     pub(crate) generation: u32,
+    /// [`proxy_abi::Offer::service`].
+    number: u32,
     treatment: Treatment,
     /// The endpoint of a host port; its port is 0 for a frontend.
     only: Endpoint,
@@ -47,6 +49,12 @@ impl Service {
             Client::Inside => Treatment::DROP_INSIDE,
             Client::Outside => Treatment::DROP_OUTSIDE,
         })
+    }
+
+    /// Whether a client may come here at all (`loadBalancerSourceRanges`).
+    #[inline(always)]
+    pub(crate) fn admits(&self, client: &Ip) -> bool {
+        !self.treatment.has(Treatment::SOURCE_RANGES) || maps::is_in_ranges(self.number, client)
     }
 
     /// Whether clients from outside get the node's address on their way to another node.
@@ -88,6 +96,7 @@ pub(crate) fn find(packet: &Packet, client: Client, service: &mut Service) -> bo
             Client::Outside => frontend.offer.outside,
         };
         service.generation = frontend.generation;
+        service.number = frontend.offer.service;
         service.treatment = frontend.offer.treatment;
         service.only.port = NO_PORT;
         return true;
@@ -105,6 +114,7 @@ pub(crate) fn find(packet: &Packet, client: Client, service: &mut Service) -> bo
             count: 1,
         },
         generation: 0,
+        number: 0,
         treatment: Treatment::default(),
         only: found.endpoint,
     };

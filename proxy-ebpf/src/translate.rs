@@ -107,6 +107,9 @@ fn anew(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Result<O
         // Its first made no flow, or has not come; there is no header to answer.
         return Err(Drop::NoEndpointSilent);
     }
+    if !room.service.admits(&packet.key.source) {
+        return Err(Drop::SourceRange);
+    }
     if room.service.count() == 0 {
         return if room.service.drops(hook.client()) {
             Err(Drop::NoLocalEndpoint)

@@ -35,6 +35,7 @@ pub(crate) enum Drop {
     NotMasqueradable,
     NoLocalEndpoint,
     NoSource,
+    SourceRange,
 }
 
 /// What becomes of a packet.
@@ -58,6 +59,7 @@ pub(crate) fn verdict(outcome: Result<Outcome, Drop>) -> i32 {
         Err(Drop::ForgedSource) => (TCX_DROP, Counter::ForgedSource),
         Err(Drop::PortsExhausted) => (TCX_DROP, Counter::PortsExhausted),
         Err(Drop::NotMasqueradable) => (TCX_DROP, Counter::NotMasqueradable),
+        Err(Drop::SourceRange) => (TCX_DROP, Counter::SourceRange),
         Err(Drop::NoSource) => (TCX_DROP, Counter::NoSource),
         Err(Drop::NoLocalEndpoint) => (TCX_DROP, Counter::NoLocalEndpoint),
     };

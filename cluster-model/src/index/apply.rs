@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::{ClusterIndex, Entry};
 use crate::name::{ServiceName, SliceName};
@@ -22,7 +23,7 @@ impl ClusterIndex {
         let new_ips = service.cluster_ips.clone();
         let old = entry.service.replace(service);
         self.reindex_cluster_ips(&name, old.as_ref(), &new_ips);
-        self.dirty.services.insert(name);
+        self.service_changed(name);
     }
 
     /// Removes a Service. Its slices stay until they are deleted themselves.
@@ -35,7 +36,7 @@ impl ClusterIndex {
         };
         self.reindex_cluster_ips(name, Some(&old), &[]);
         self.drop_if_empty(name);
-        self.dirty.services.insert(name.clone());
+        self.service_changed(name.clone());
     }
 
     /// Makes `services` all the Services there are: what a full list says.
@@ -69,6 +70,7 @@ impl ClusterIndex {
             self.delete_slice(&slice_name);
         }
         let entry = self.entry_mut(&owner);
+        let triggered = slice.triggered;
         let replaced = match entry
             .slices
             .binary_search_by(|held| held.name.cmp(&slice.name))
@@ -82,7 +84,8 @@ impl ClusterIndex {
         };
         self.slice_owners.insert(slice_name, owner.clone());
         self.reindex_hostnames(&owner, replaced.as_ref());
-        self.dirty.services.insert(owner);
+        let known = replaced.and_then(|slice| slice.triggered);
+        self.slice_changed(owner, triggered.filter(|at| Some(*at) > known));
     }
 
     /// Removes a slice, under whichever Service it was.
@@ -102,7 +105,7 @@ impl ClusterIndex {
         let old = entry.slices.remove(at);
         self.reindex_hostnames(&owner, Some(&old));
         self.drop_if_empty(&owner);
-        self.dirty.services.insert(owner);
+        self.slice_changed(owner, None);
     }
 
     /// Makes `slices` all the slices there are: what a full list says.
@@ -117,6 +120,8 @@ impl ClusterIndex {
         gone.iter().for_each(|name| self.delete_slice(name));
         slices.into_iter().for_each(|slice| self.apply_slice(slice));
         self.shared.retain(|name| Arc::strong_count(name) > 1);
+        self.shared_hints
+            .retain(|hints| Arc::strong_count(hints) > 1);
     }
 
     /// Adds a node or puts it in the place of the one of that name.
@@ -151,6 +156,17 @@ impl ClusterIndex {
 
 /// Upkeep.
 impl ClusterIndex {
+    fn service_changed(&mut self, name: ServiceName) {
+        self.dirty.services.insert(name);
+        self.dirty.changes.services += 1;
+    }
+
+    fn slice_changed(&mut self, owner: ServiceName, triggered: Option<SystemTime>) {
+        self.dirty.services.insert(owner);
+        self.dirty.changes.slices += 1;
+        self.dirty.changes.triggered.extend(triggered);
+    }
+
     fn entry_mut(&mut self, name: &ServiceName) -> &mut Entry {
         let names = self.entries.entry(name.namespace.clone()).or_default();
         names.entry(name.name.clone()).or_default()
@@ -195,7 +211,8 @@ impl ClusterIndex {
             .extend(now.into_iter().map(|address| (address, owner.clone())));
     }
 
-    /// Makes all endpoints of a node share one copy of its name and of its zone's.
+    /// Makes all endpoints of a node share one copy of its name and of its zone's, and those with
+    /// the same hints one copy of these.
     fn share_names(&mut self, slice: &mut EndpointSlice) {
         let words = slice
             .endpoints
@@ -205,6 +222,12 @@ impl ClusterIndex {
             match self.shared.get(word) {
                 Some(known) => *word = known.clone(),
                 None => _ = self.shared.insert(word.clone()),
+            }
+        }
+        for hints in slice.endpoints.iter_mut().flat_map(|e| &mut e.hints) {
+            match self.shared_hints.get(hints) {
+                Some(known) => *hints = known.clone(),
+                None => _ = self.shared_hints.insert(hints.clone()),
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Tables over the index: what becomes dirty, what is found.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::{ClusterIndex, Dirty};
 use crate::name::Protocol::Tcp;
@@ -20,7 +22,9 @@ fn dirty_after(steps: impl FnOnce(&mut ClusterIndex)) -> (Vec<String>, bool) {
     index.apply_node(mk_node("n1").address("172.30.0.11"));
     index.take_dirty();
     steps(&mut index);
-    let Dirty { services, nodes } = index.take_dirty();
+    let Dirty {
+        services, nodes, ..
+    } = index.take_dirty();
     assert!(index.take_dirty().is_empty(), "taken is forgotten");
     (services.iter().map(ToString::to_string).collect(), nodes)
 }
@@ -194,6 +198,7 @@ fn dirty_accumulates_until_taken() {
     dirty.merge(Dirty {
         services: BTreeSet::from([name("api")]),
         nodes: false,
+        ..Dirty::default()
     });
     assert_eq!((dirty.services.len(), dirty.nodes), (2, true));
 }
@@ -336,4 +341,31 @@ fn endpoints_share_the_name_of_their_node() {
 
     index.replace_slices(vec![]);
     assert!(index.shared.is_empty(), "names nobody uses are forgotten");
+}
+
+#[test]
+fn changes_are_counted_and_timed() {
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let mut index = mk_index([web()], [web_1("10.244.1.2").triggered(at(5))]);
+    index.take_dirty();
+    index.apply_slice(web_1("10.244.1.2").triggered(at(5)));
+    index.apply_slice(web_1("10.244.1.3").triggered(at(9)));
+    // The same news again, with another change.
+    index.apply_slice(web_1("10.244.1.4").triggered(at(9)));
+    index.apply_slice(web_1("10.244.1.4"));
+    index.apply_service(web().affinity(10));
+    let changes = index.take_dirty().changes;
+    assert_eq!((changes.services, changes.slices), (1, 3));
+    assert_eq!(changes.triggered, [at(9)]);
+}
+
+#[test]
+fn hints_are_kept_once() {
+    let hinted = |name: &str| {
+        mk_slice("default", "web", name).endpoint(mk_endpoint("10.244.1.2").for_zone("a"))
+    };
+    let index = mk_index([], [hinted("web-1"), hinted("web-2")]);
+    let slices = index.slices(&name("web"));
+    let [first, second] = [0, 1].map(|at| slices[at].endpoints[0].hints.as_ref().expect("hints"));
+    assert!(Arc::ptr_eq(first, second));
 }

@@ -1,8 +1,13 @@
 //! One row a rule of which endpoints stand behind which frontend.
 
+mod addresses;
+mod hints;
+mod policies;
+
 use super::*;
 use crate::name::Protocol::{Sctp, Tcp, Udp};
-use crate::testing::{mk_endpoint, mk_index, mk_service, mk_slice};
+use crate::object::{Endpoint, EndpointSlice};
+use crate::testing::{mk_endpoint, mk_index, mk_node, mk_service, mk_slice};
 
 /// `default/web` on 10.96.0.1, one unnamed TCP port 80.
 fn web() -> Service {
@@ -15,24 +20,38 @@ fn slice(name: &str) -> EndpointSlice {
     mk_slice("default", "web", name).port("", Tcp, 8080)
 }
 
-/// The view as text, a line a frontend: `10.96.0.1:80/TCP -> 10.244.1.2:8080 …`.
+/// Frontends and their endpoints as text, a line a frontend: `10.96.0.1:80/TCP -> 10.244.1.2:8080 …`.
 fn view(service: Service, slices: impl IntoIterator<Item = EndpointSlice>) -> Vec<String> {
     let name = service.name.clone();
     let index = mk_index([service, mk_service("default", "other")], slices);
-    let line = |(front, endpoints): (Frontend, Vec<EndpointAddress>)| {
-        let ends = endpoints
-            .iter()
-            .map(|e| format!(" {}:{}", e.address, e.port));
-        let ends: String = ends.collect();
-        format!(
-            "{}:{}/{} ->{ends}",
-            front.address, front.port, front.protocol
-        )
+    let ports = ports_of(&index, &name, &Here::new("node-1"));
+    let frontends: BTreeMap<_, _> = ports.into_iter().flat_map(|port| port.frontends).collect();
+    let line = |(front, answer): (Frontend, Answer)| {
+        assert_eq!(answer.inside, answer.outside);
+        format!("{}{}", written(&front), side(&answer.inside))
     };
-    frontends_of(&index, &name, "node-1")
-        .into_iter()
-        .map(line)
-        .collect()
+    frontends.into_iter().map(line).collect()
+}
+
+fn written(front: &Frontend) -> String {
+    let Frontend {
+        address,
+        port,
+        protocol,
+    } = front;
+    format!("{address}:{port}/{protocol} ->")
+}
+
+fn side(behind: &Behind) -> String {
+    let ends = behind
+        .endpoints
+        .iter()
+        .map(|e| format!(" {}:{}", e.address, e.port));
+    let ends: String = ends.collect();
+    match behind.forbidden {
+        true => format!("{ends} dropped"),
+        false => ends,
+    }
 }
 
 /// Checks which endpoints `web` has behind it, given the slices of each row.
@@ -225,7 +244,7 @@ fn services_of_others_have_no_frontends() {
     let index = mk_index([], [slice("a").ready("10.244.1.2")]);
     let unknown = ServiceName::new("default", "web");
     assert!(
-        frontends_of(&index, &unknown, "node-1").is_empty(),
+        ports_of(&index, &unknown, &Here::new("node-1")).is_empty(),
         "a slice without its Service"
     );
 }

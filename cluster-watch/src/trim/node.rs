@@ -4,9 +4,11 @@ use cluster_model::Node;
 use ipnet::IpNet;
 
 use super::{LeftOut, good, label, named, parsed, part};
-use crate::wire::{List, NodeObject};
+use crate::wire::{List, Loose, NodeObject, TaintFields};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
+/// The cluster autoscaler's mark of a node that it is about to remove.
+const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
 
 /// A node, or nothing if it has no name.
 pub(crate) fn node(object: NodeObject, left_out: &mut Vec<LeftOut>) -> Option<Node> {
@@ -26,12 +28,19 @@ pub(crate) fn node(object: NodeObject, left_out: &mut Vec<LeftOut>) -> Option<No
         .filter(|a| a.r#type == "InternalIP")
         .map(|a| a.address);
     let spec = part(object.spec, "spec", left_out);
+    let deleted = object.metadata.deletion_timestamp.is_some();
     Some(Node {
         name: name.into(),
         addresses: parsed(internal, "InternalIP", left_out).collect(),
         pod_cidrs: pod_cidrs(spec.pod_cidrs, spec.pod_cidr, left_out),
         zone: label(&object.metadata, ZONE).map(Into::into),
+        leaving: deleted || to_be_deleted(spec.taints, left_out),
     })
+}
+
+fn to_be_deleted(taints: List<Loose<TaintFields>>, left_out: &mut Vec<LeftOut>) -> bool {
+    let taints = good(taints, "taint", left_out);
+    taints.iter().any(|taint| taint.key == TO_BE_DELETED)
 }
 
 fn pod_cidrs(

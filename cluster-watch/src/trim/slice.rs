@@ -1,9 +1,16 @@
 //! An EndpointSlice object -> an EndpointSlice.
 
-use cluster_model::{Endpoint, EndpointSlice, Family, ServiceName, SlicePort};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::{LeftOut, good, label, named, namespaced, port};
-use crate::wire::{EndpointFields, List, Loose, PortFields, SliceObject};
+use cluster_model::{Endpoint, EndpointSlice, Family, Hints, ServiceName, SlicePort};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
+
+use super::{LeftOut, good, label, named, namespaced, part, port};
+use crate::wire::{
+    EndpointFields, HintFields, List, Loose, Named, PortFields, SliceObject, TRIGGERED,
+};
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
@@ -34,7 +41,14 @@ pub(crate) fn slice(object: SliceObject, left_out: &mut Vec<LeftOut>) -> Option<
             .into_iter()
             .filter_map(|e| endpoint(e, family, left_out))
             .collect(),
+        triggered: triggered(&object.metadata),
     })
+}
+
+/// A time that cannot be read is none: it is for a statistic only.
+fn triggered(metadata: &ObjectMeta) -> Option<SystemTime> {
+    let text = metadata.annotations.as_ref()?.get(TRIGGERED)?;
+    text.parse::<Timestamp>().ok().map(Into::into)
 }
 
 fn slice_ports(ports: List<Loose<PortFields>>, left_out: &mut Vec<LeftOut>) -> Box<[SlicePort]> {
@@ -81,6 +95,19 @@ fn endpoint(
         terminating: conditions.terminating.unwrap_or(false),
         node: named(fields.node_name).map(Into::into),
         zone: named(fields.zone).map(Into::into),
+        hints: hints(part(fields.hints, "hints", left_out)).map(Arc::new),
         hostname: named(fields.hostname).map(Into::into),
     })
+}
+
+fn hints(fields: HintFields) -> Option<Hints> {
+    let words = |list: List<Named>| {
+        let names = list.into_iter().flatten().map(|named| named.name);
+        names.map(Into::into).collect()
+    };
+    let hints = Hints {
+        zones: words(fields.for_zones),
+        nodes: words(fields.for_nodes),
+    };
+    (hints != Hints::default()).then_some(hints)
 }

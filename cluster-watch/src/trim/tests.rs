@@ -1,5 +1,7 @@
 //! Objects as JSON in, the model's objects and what was left out of them out.
 
+mod policy;
+
 use cluster_model::Protocol::{Sctp, Tcp, Udp};
 use cluster_model::testing::{mk_endpoint, mk_node, mk_service, mk_slice};
 use cluster_model::{Endpoint, EndpointSlice, Node, Service};

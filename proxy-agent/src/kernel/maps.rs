@@ -1,18 +1,22 @@
-//! Reads and writes the maps `frontends` and `endpoints`: the agent's only writer of them.
+//! Reads and writes the maps `frontends`, `endpoints` and `source_ranges`: the agent's only writer
+//! of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use proxy_abi::ownership::map;
-use proxy_abi::{Endpoint, Frontend, FrontendKey};
+use proxy_abi::{Endpoint, Frontend, FrontendKey, List, Source, SourceRange};
 
 use super::pins::Pins;
-use crate::plan::services::{Held, Operation};
+use crate::plan::services::{Held, Observed, Operation};
 
-/// The two maps that say where Services go.
+/// The maps that say where Services go.
 pub struct ServiceMaps {
     frontends: HashMap<MapData, FrontendKey, Frontend>,
     endpoints: Array<MapData, Endpoint>,
+    ranges: LpmTrie<MapData, Source, u32>,
 }
 
 /// A map could not be read or written.
@@ -52,9 +56,13 @@ impl ServiceMaps {
         let endpoints = Map::Array(open(map::ENDPOINTS)?)
             .try_into()
             .map_err(shape(map::ENDPOINTS))?;
+        let ranges = Map::LpmTrie(open(map::SOURCE_RANGES)?)
+            .try_into()
+            .map_err(shape(map::SOURCE_RANGES))?;
         Ok(Self {
             frontends,
             endpoints,
+            ranges,
         })
     }
 
@@ -64,32 +72,48 @@ impl ServiceMaps {
         self.endpoints.len()
     }
 
-    /// Everything that the frontends lead to.
+    /// Everything that the maps hold.
     ///
     /// # Errors
     /// [`MapsError`].
-    pub fn observe(&self) -> Result<BTreeMap<FrontendKey, Held>, MapsError> {
-        let failed = |source| MapsError {
-            doing: "read the frontends".into(),
-            source,
+    pub fn observe(&self) -> Result<Observed, MapsError> {
+        let failed = |what: &str| {
+            let doing = format!("read the {what}");
+            move |source| MapsError { doing, source }
         };
-        let mut observed = BTreeMap::new();
+        let mut observed = Observed::default();
+        // Frontends share lists; each is read once.
+        let mut lists = BTreeMap::new();
         for entry in self.frontends.iter() {
-            let (key, frontend) = entry.map_err(failed)?;
-            let endpoints = self.list(&frontend)?;
-            observed.insert(
-                key,
-                Held {
-                    frontend,
-                    endpoints,
-                },
-            );
+            let (key, frontend) = entry.map_err(failed("frontends"))?;
+            let mut list = |list: List| {
+                let at = (list.first_slot, list.count);
+                if let Some(known) = lists.get(&at) {
+                    return Ok(Arc::clone(known));
+                }
+                let read: Arc<[Endpoint]> = self.list(list)?.into();
+                lists.insert(at, read.clone());
+                Ok(read)
+            };
+            let held = Held {
+                frontend,
+                inside: list(frontend.offer.inside)?,
+                outside: list(frontend.offer.outside)?,
+            };
+            observed.frontends.insert(key, held);
+        }
+        for entry in self.ranges.iter() {
+            let (key, _) = entry.map_err(failed("source ranges"))?;
+            observed.ranges.push(SourceRange {
+                bits: key.prefix_len(),
+                source: key.data(),
+            });
         }
         Ok(observed)
     }
 
-    fn list(&self, frontend: &Frontend) -> Result<Vec<Endpoint>, MapsError> {
-        let proxy_abi::List { first_slot, count } = frontend.offer.inside;
+    fn list(&self, list: List) -> Result<Vec<Endpoint>, MapsError> {
+        let List { first_slot, count } = list;
         let slots = (0..count).map(|index| first_slot.wrapping_add(index));
         let read = |slot| {
             self.endpoints.get(&slot, 0).map_err(|source| MapsError {
@@ -115,10 +139,15 @@ impl ServiceMaps {
                 first_slot,
                 endpoints,
             } => (*first_slot..)
-                .zip(endpoints)
+                .zip(endpoints.iter())
                 .try_for_each(|(slot, e)| self.endpoints.set(slot, e, 0)),
             Operation::PointFrontend { key, frontend } => self.frontends.insert(key, frontend, 0),
             Operation::RemoveFrontend { key } => match self.frontends.remove(key) {
+                Err(MapError::KeyNotFound) => Ok(()),
+                other => other,
+            },
+            Operation::PutRange { range } => self.ranges.insert(&trie_key(range), 0, 0),
+            Operation::RemoveRange { range } => match self.ranges.remove(&trie_key(range)) {
                 Err(MapError::KeyNotFound) => Ok(()),
                 other => other,
             },
@@ -128,4 +157,8 @@ impl ServiceMaps {
             source,
         })
     }
+}
+
+fn trie_key(range: &SourceRange) -> Key<Source> {
+    Key::new(range.bits, range.source)
 }

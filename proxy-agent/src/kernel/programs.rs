@@ -29,7 +29,7 @@ pub const ALL: [&str; 7] = [
 ];
 
 /// Every map of the kernel half.
-pub const MAPS: [&str; 12] = [
+pub const MAPS: [&str; 13] = [
     map::FRONTENDS,
     map::ENDPOINTS,
     map::FLOWS,
@@ -39,6 +39,7 @@ pub const MAPS: [&str; 12] = [
     map::HOST_PORTS,
     map::NODE_ADDRESSES,
     map::INSIDE,
+    map::SOURCE_RANGES,
     map::UPLINKS,
     map::FRAGMENTS,
     map::COUNTERS,

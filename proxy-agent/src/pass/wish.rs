@@ -1,40 +1,39 @@
 //! What the cluster wants of this node: taken out of the index in one go, so that nothing holds
 //! the index while the kernel is looked at.
 
-use std::collections::BTreeMap;
+use cluster_model::{ClusterIndex, Here, Node, ServiceName};
 
-use cluster_model::{ClusterIndex, Node, ServiceName};
-
-use crate::plan::desired::{self, Lists};
+use crate::plan::desired;
+use crate::plan::services::Wishes;
 
 /// The cluster's side of a full pass.
 pub struct Wish {
     /// Every node, this one among them.
     pub nodes: Vec<Node>,
     /// What each Service wants here.
-    pub services: BTreeMap<ServiceName, Lists>,
+    pub services: Wishes,
 }
 
 impl Wish {
-    /// What `index` wants of the node with this name.
+    /// What `index` wants of the node that `here` tells of.
     #[must_use]
-    pub fn of(index: &ClusterIndex, node: &str) -> Self {
+    pub fn of(index: &ClusterIndex, here: &Here) -> Self {
         let names = index.services().map(|service| &service.name);
         Self {
             nodes: index.nodes().cloned().collect(),
-            services: lists(index, names, node),
+            services: wishes(index, names, here),
         }
     }
 }
 
 /// What these Services want on this node.
 #[must_use]
-pub fn lists<'a>(
+pub fn wishes<'a>(
     index: &ClusterIndex,
     services: impl Iterator<Item = &'a ServiceName>,
-    node: &str,
-) -> BTreeMap<ServiceName, Lists> {
+    here: &Here,
+) -> Wishes {
     services
-        .map(|service| (service.clone(), desired::of_service(index, service, node)))
+        .map(|service| (service.clone(), desired::of_service(index, service, here)))
         .collect()
 }

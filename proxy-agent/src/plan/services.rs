@@ -1,76 +1,43 @@
-//! The difference between the endpoint lists that the kernel holds and those that are wanted, as
+//! The difference between what the kernel's maps say of Services and what is wanted, as
 //! operations in an order that no packet can see half of (architecture, invariant 1): a list is
 //! written into fresh slots, then the one frontend entry is pointed at it.
 
+mod claims;
+mod lists;
+mod numbers;
+mod operation;
+mod ranges;
+mod show;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use cluster_model::ServiceName;
-use proxy_abi::{Endpoint, Frontend, FrontendKey, List, Offer};
+use proxy_abi::{Endpoint, Frontend, FrontendKey, List, Offer, SourceRange, Treatment};
 
-use super::desired::Lists;
-use super::slots::{OutOfSlots, Run, Slots};
+use super::desired::{FrontendWish, PortWish};
+use super::slots::OutOfSlots;
+use claims::Claims;
+pub use claims::Contest;
+use lists::Lists;
+use numbers::Numbers;
+pub use operation::{Held, Observed, Operation, Planned, Unplaced};
+use ranges::Ranges;
 
-/// One write to the maps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Writes a list into slots that no frontend points at.
-    WriteList {
-        /// Where the list begins.
-        first_slot: u32,
-        /// The list, in slot order.
-        endpoints: Vec<Endpoint>,
-    },
-    /// Points a frontend at a list: the commit.
-    PointFrontend {
-        /// The frontend.
-        key: FrontendKey,
-        /// Its new value.
-        frontend: Frontend,
-    },
-    /// Removes a frontend.
-    RemoveFrontend {
-        /// The frontend.
-        key: FrontendKey,
-    },
-}
+/// What each Service wants.
+pub type Wishes = BTreeMap<ServiceName, Vec<PortWish>>;
 
-/// What the kernel holds for one frontend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// The entry.
-    pub frontend: Frontend,
-    /// What stands in its slots.
-    pub endpoints: Vec<Endpoint>,
-}
-
-/// A list for which there was no room. The frontend keeps what it had, or stays away.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Unplaced {
-    /// The frontend.
-    pub key: FrontendKey,
-    /// Why.
-    pub reason: OutOfSlots,
-}
-
-/// What a plan came to.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Planned {
-    /// What to write, in this order.
-    pub operations: Vec<Operation>,
-    /// What has no place; tried again with the next full plan.
-    pub unplaced: Vec<Unplaced>,
-}
-
-/// The kernel's lists as last observed and since written, and whose they are.
+/// The kernel's maps as last observed and since written, and whose entries they are.
 #[derive(Debug)]
 pub struct Table {
-    held: BTreeMap<FrontendKey, Held>,
-    slots: Slots,
-    /// The frontends that each Service wanted when last planned.
-    owned: BTreeMap<ServiceName, BTreeSet<FrontendKey>>,
+    held: BTreeMap<FrontendKey, Frontend>,
+    lists: Lists,
+    ranges: Ranges,
+    claims: Claims,
+    numbers: Numbers,
     next_generation: u32,
 }
 
@@ -81,102 +48,234 @@ impl Table {
     /// at the same address is unlikely to have had (the clock, say), since a flow of that one may
     /// still be known and would be trusted if the generations were equal.
     #[must_use]
-    pub fn new(held: BTreeMap<FrontendKey, Held>, size: u32, seed: u32) -> Self {
-        let used = held.values().filter_map(|held| run_of(&held.frontend));
-        let slots = Slots::new(size, used);
+    pub fn new(observed: Observed, size: u32, seed: u32) -> Self {
+        let Observed { frontends, ranges } = observed;
+        let sides = frontends.values().flat_map(|held| {
+            let Offer {
+                inside, outside, ..
+            } = held.frontend.offer;
+            [
+                (inside, held.inside.clone()),
+                (outside, held.outside.clone()),
+            ]
+        });
+        let lists = Lists::new(sides, size);
+        let held = frontends
+            .into_iter()
+            .map(|(key, held)| (key, held.frontend));
         Self {
-            held,
-            slots,
-            owned: BTreeMap::new(),
+            held: held.collect(),
+            lists,
+            ranges: Ranges::new(ranges),
+            claims: Claims::default(),
+            numbers: Numbers::default(),
             next_generation: seed,
         }
     }
 
     /// Plans every Service: what is not among `wanted` goes.
-    pub fn plan_all(&mut self, wanted: BTreeMap<ServiceName, Lists>, now: Instant) -> Planned {
-        self.owned = owners(&wanted);
-        let lists = merged(wanted.into_values());
-        let gone = self
-            .held
-            .keys()
-            .filter(|key| !lists.contains_key(*key))
-            .copied()
-            .collect();
-        self.plan(lists, gone, now)
+    pub fn plan_all(&mut self, wanted: Wishes, now: Instant) -> Planned {
+        self.claims = Claims::default();
+        self.numbers = Numbers::default();
+        self.claim(&wanted);
+        for (service, wish) in each_port(&wanted) {
+            let own = wish
+                .frontends
+                .keys()
+                .filter(|key| self.claims.has(service, key));
+            let held = own.filter_map(|key| self.held.get(key));
+            let held = held.map(|frontend| frontend.offer.service);
+            self.numbers.adopt(service, &wish.port, held);
+        }
+        let of = each_port(&wanted).map(|(service, wish)| self.numbers.of(service, &wish.port));
+        let kept: BTreeSet<u32> = of.collect();
+        let idle = self
+            .ranges
+            .numbers()
+            .filter(|number| !kept.contains(number));
+        let idle: Vec<u32> = idle.collect();
+        let unwanted = |key: &&FrontendKey| !self.claims.is_wanted(key);
+        let gone = self.held.keys().filter(unwanted).copied().collect();
+        self.plan(wanted, gone, idle, now)
     }
 
     /// Plans the Services that changed; the others keep what they have. The cost is that of the
     /// changed ones alone (architecture, invariant 2).
-    pub fn plan_changed(&mut self, wanted: BTreeMap<ServiceName, Lists>, now: Instant) -> Planned {
-        let mut gone = BTreeSet::new();
-        for service in wanted.keys() {
-            gone.extend(self.owned.remove(service).unwrap_or_default());
+    ///
+    /// The [rivals](Self::rivals) of the changed ones must be among them.
+    pub fn plan_changed(&mut self, wanted: Wishes, now: Instant) -> Planned {
+        let (mut gone, mut idle) = (BTreeSet::new(), Vec::new());
+        for (service, ports) in &wanted {
+            gone.extend(self.claims.withdraw(service));
+            let kept: Vec<_> = ports.iter().map(|wish| &wish.port).collect();
+            idle.extend(self.numbers.keep(service, &kept));
         }
-        self.owned.extend(owners(&wanted));
-        let lists = merged(wanted.into_values());
-        gone.retain(|key| !lists.contains_key(key) && self.held.contains_key(key));
-        self.plan(lists, gone, now)
+        self.claim(&wanted);
+        gone.retain(|key| !self.claims.is_wanted(key) && self.held.contains_key(key));
+        self.plan(wanted, gone, idle, now)
     }
 
-    fn plan(&mut self, lists: Lists, gone: BTreeSet<FrontendKey>, now: Instant) -> Planned {
+    /// The Services whose wishes have to be planned anew when `services` change: they go without
+    /// a frontend that one of these has.
+    pub fn rivals<'a>(
+        &'a self,
+        services: impl Iterator<Item = &'a ServiceName>,
+    ) -> impl Iterator<Item = &'a ServiceName> {
+        self.claims.rivals(services)
+    }
+
+    /// Frontends and slots in use.
+    #[must_use]
+    pub fn fill(&self) -> (usize, u32) {
+        (self.held.len(), self.lists.used())
+    }
+
+    fn claim(&mut self, wanted: &Wishes) {
+        for (service, wish) in each_port(wanted) {
+            for (key, front) in &wish.frontends {
+                self.claims.claim(*key, front.kind, service);
+            }
+        }
+    }
+
+    /// `gone` are frontends that nobody wants, `idle` numbers that no port has any more.
+    fn plan(
+        &mut self,
+        wanted: Wishes,
+        gone: BTreeSet<FrontendKey>,
+        idle: Vec<u32>,
+        now: Instant,
+    ) -> Planned {
         let mut planned = Planned::default();
         for key in gone {
             planned.operations.push(Operation::RemoveFrontend { key });
-            if let Some(held) = self.held.remove(&key) {
-                self.retire(&held.frontend, now);
+            if let Some(frontend) = self.held.remove(&key) {
+                self.let_go(&frontend, now);
             }
         }
-        for (key, endpoints) in lists {
-            if let Err(reason) = self.plan_list(key, endpoints, now, &mut planned.operations) {
-                planned.unplaced.push(Unplaced { key, reason });
+        let mut surplus = Vec::new();
+        for (service, ports) in wanted {
+            for mut wish in ports {
+                wish.frontends
+                    .retain(|key, _| self.claims.has(&service, key));
+                let number = self.numbers.of(&service, &wish.port);
+                surplus.extend(self.plan_port(number, wish, now, &mut planned));
             }
         }
+        // A number that went with one Service may have come back with another.
+        for number in idle
+            .into_iter()
+            .filter(|number| !self.numbers.is_taken(*number))
+        {
+            surplus.extend(self.ranges.set(number, BTreeSet::new()).1);
+        }
+        let remove = |range| Operation::RemoveRange { range };
+        planned.operations.extend(surplus.into_iter().map(remove));
+        planned.contested = self.claims.contests();
         planned
     }
 
-    fn plan_list(
+    /// Plans the frontends that a port has; returns the ranges to remove in the end.
+    fn plan_port(
         &mut self,
-        key: FrontendKey,
-        endpoints: Vec<Endpoint>,
+        number: u32,
+        wish: PortWish,
+        now: Instant,
+        planned: &mut Planned,
+    ) -> Vec<SourceRange> {
+        let limited = |front: &FrontendWish| front.treatment.has(Treatment::SOURCE_RANGES);
+        let entries = match wish.frontends.values().any(limited) {
+            true => ranges::entries(number, &wish.source_ranges),
+            false => BTreeSet::new(),
+        };
+        let (missing, surplus) = self.ranges.set(number, entries);
+        let put = |range| Operation::PutRange { range };
+        planned.operations.extend(missing.into_iter().map(put));
+        let mut known = self.known(wish.frontends.keys());
+        for (key, front) in wish.frontends {
+            let offer = |table: &mut Self| {
+                let mut side = |list| table.list(list, &mut known, now, &mut planned.operations);
+                Ok(Offer {
+                    inside: side(front.inside)?,
+                    outside: side(front.outside)?,
+                    service: number,
+                    affinity_seconds: wish.affinity_seconds,
+                    treatment: front.treatment,
+                })
+            };
+            match offer(self) {
+                Ok(offer) => planned.operations.extend(self.point(key, offer, now)),
+                Err(reason) => planned.unplaced.push(Unplaced { key, reason }),
+            }
+        }
+        for list in known.into_values() {
+            self.lists.release(list, now);
+        }
+        surplus
+    }
+
+    /// The lists that these frontends have, by their content; held, so that none goes while the
+    /// frontends are planned.
+    fn known<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a FrontendKey>,
+    ) -> BTreeMap<Arc<[Endpoint]>, List> {
+        let mut known = BTreeMap::new();
+        for frontend in keys.filter_map(|key| self.held.get(key)) {
+            for list in [frontend.offer.inside, frontend.offer.outside] {
+                let Some(endpoints) = self.lists.endpoints(list) else {
+                    continue;
+                };
+                if !known.contains_key(endpoints) {
+                    known.insert(endpoints.clone(), list);
+                    self.lists.hold(list);
+                }
+            }
+        }
+        known
+    }
+
+    /// A list of these endpoints: one that is known, or one in fresh slots.
+    fn list(
+        &mut self,
+        endpoints: Arc<[Endpoint]>,
+        known: &mut BTreeMap<Arc<[Endpoint]>, List>,
         now: Instant,
         operations: &mut Vec<Operation>,
-    ) -> Result<(), OutOfSlots> {
-        let before = self.held.get(&key);
-        if before.is_some_and(|held| held.endpoints == endpoints && held.frontend.belongs_to(&key))
-        {
-            return Ok(());
+    ) -> Result<List, OutOfSlots> {
+        if endpoints.is_empty() {
+            return Ok(List::default());
         }
-        let before = before.map(|held| held.frontend);
-        let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
-        let first_slot = if count == 0 {
-            0
-        } else {
-            self.slots.take(count, now)?.first
-        };
+        if let Some(list) = known.get(&endpoints) {
+            return Ok(*list);
+        }
+        let list = self.lists.place(endpoints.clone(), now)?;
+        known.insert(endpoints.clone(), list);
+        operations.push(Operation::WriteList {
+            first_slot: list.first_slot,
+            endpoints,
+        });
+        Ok(list)
+    }
+
+    /// Makes `offer` the frontend's, if it is not yet.
+    fn point(&mut self, key: FrontendKey, offer: Offer, now: Instant) -> Option<Operation> {
+        let before = self.held.get(&key).copied();
+        if before.is_some_and(|held| held.offer == offer && held.belongs_to(&key)) {
+            return None;
+        }
         let generation = match before {
             Some(before) => before.generation.wrapping_add(1),
             None => self.fresh_generation(),
         };
-        if count != 0 {
-            operations.push(Operation::WriteList {
-                first_slot,
-                endpoints: endpoints.clone(),
-            });
-        }
-        let offer = Offer::to_all(List { first_slot, count });
         let frontend = Frontend::new(&key, offer, generation);
-        operations.push(Operation::PointFrontend { key, frontend });
-        self.held.insert(
-            key,
-            Held {
-                frontend,
-                endpoints,
-            },
-        );
+        self.lists.hold(offer.inside);
+        self.lists.hold(offer.outside);
+        self.held.insert(key, frontend);
         if let Some(before) = before {
-            self.retire(&before, now);
+            self.let_go(&before, now);
         }
-        Ok(())
+        Some(Operation::PointFrontend { key, frontend })
     }
 
     /// A generation for a new frontend, far from those that one at its address may have had.
@@ -185,97 +284,13 @@ impl Table {
         self.next_generation
     }
 
-    fn retire(&mut self, frontend: &Frontend, now: Instant) {
-        if let Some(run) = run_of(frontend) {
-            self.slots.retire(run, now);
-        }
+    fn let_go(&mut self, frontend: &Frontend, now: Instant) {
+        self.lists.release(frontend.offer.inside, now);
+        self.lists.release(frontend.offer.outside, now);
     }
 }
 
-fn run_of(frontend: &Frontend) -> Option<Run> {
-    let List { first_slot, count } = frontend.offer.inside;
-    (count > 0).then_some(Run {
-        first: first_slot,
-        len: count,
-    })
+fn each_port(wanted: &Wishes) -> impl Iterator<Item = (&ServiceName, &PortWish)> {
+    let each = wanted.iter();
+    each.flat_map(|(service, ports)| ports.iter().map(move |wish| (service, wish)))
 }
-
-fn owners(wanted: &BTreeMap<ServiceName, Lists>) -> BTreeMap<ServiceName, BTreeSet<FrontendKey>> {
-    wanted
-        .iter()
-        .filter(|(_, lists)| !lists.is_empty())
-        .map(|(service, lists)| (service.clone(), lists.keys().copied().collect()))
-        .collect()
-}
-
-/// All lists in one map. Two Services can want one frontend only while one of them is being
-/// replaced by the other; the later name wins until the next change.
-fn merged(lists: impl Iterator<Item = Lists>) -> Lists {
-    lists.flatten().collect()
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WriteList {
-                first_slot,
-                endpoints,
-            } => {
-                write!(out, "write endpoints from slot {first_slot}:")?;
-                endpoints.iter().try_for_each(|endpoint| {
-                    write!(
-                        out,
-                        " {}:{}",
-                        IpAddr::from(endpoint.address),
-                        endpoint.port.number()
-                    )
-                })
-            }
-            Self::PointFrontend { key, frontend } => {
-                let List { first_slot, count } = frontend.offer.inside;
-                let generation = frontend.generation;
-                write!(
-                    out,
-                    "point {} at {count} endpoints from slot {first_slot}, generation {generation}",
-                    Key(key)
-                )
-            }
-            Self::RemoveFrontend { key } => write!(out, "remove {}", Key(key)),
-        }
-    }
-}
-
-impl fmt::Display for Unplaced {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", Key(&self.key), self.reason)
-    }
-}
-
-/// A frontend as people write it: `10.96.0.10:53/udp`.
-struct Key<'a>(&'a FrontendKey);
-
-impl fmt::Display for Key<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FrontendKey {
-            address,
-            port,
-            protocol,
-            ..
-        } = self.0;
-        let protocol = match *protocol {
-            proxy_abi::protocol::TCP => "tcp",
-            proxy_abi::protocol::UDP => "udp",
-            proxy_abi::protocol::SCTP => "sctp",
-            _ => "?",
-        };
-        write!(
-            out,
-            "frontend {}:{}/{protocol}",
-            IpAddr::from(*address),
-            port.number()
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -113,21 +113,20 @@ impl Slots {
         }
     }
 
+    /// Frees a run, together with what of it is free already (runs that an earlier agent let
+    /// overlap).
     fn release(&mut self, run: Run) {
-        let mut run = run;
-        if let Some((&before, &len)) = self.free.range(..run.first).next_back()
-            && before + len == run.first
+        let (mut first, mut end) = (run.first, run.first.saturating_add(run.len).min(self.size));
+        if end <= first {
+            return;
+        }
+        while let Some((&before, &len)) = self.free.range(..=end).next_back()
+            && before + len >= first
         {
             self.free.remove(&before);
-            run = Run {
-                first: before,
-                len: len + run.len,
-            };
+            (first, end) = (first.min(before), end.max(before + len));
         }
-        if let Some(len) = self.free.remove(&(run.first + run.len)) {
-            run.len += len;
-        }
-        self.free.insert(run.first, run.len);
+        self.free.insert(first, end - first);
     }
 }
 
@@ -176,6 +175,17 @@ mod tests {
             slots.retire(runs[index], start);
         }
         assert_eq!(slots.take(9, start + REST), Ok(run(0, 9)));
+    }
+
+    #[test]
+    fn runs_that_overlapped_are_freed_as_their_union() {
+        let mut slots = Slots::new(12, [run(0, 5), run(3, 4), run(9, 6)]);
+        let start = Instant::now();
+        for used in [run(3, 4), run(9, 6), run(0, 5)] {
+            slots.retire(used, start);
+        }
+        assert_eq!(slots.take(12, start + REST), Ok(run(0, 12)));
+        assert!(slots.take(1, start + REST).is_err());
     }
 
     #[test]

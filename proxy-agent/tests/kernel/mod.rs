@@ -9,19 +9,22 @@ pub(crate) mod packet;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Instant;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions};
-use cluster_model::ServiceName;
+use cluster_model::{FrontendKind, Protocol, ServiceName};
 use proxy_abi::{
-    Counter, Endpoint, Flow, FlowKey, FrontendKey, HostPort, Ip, NodeAddress, Pod, Port, Uplink,
+    Counter, Endpoint, Flow, FlowKey, FrontendKey, HostPort, Ip, NodeAddress, Pod, Port, Treatment,
+    Uplink,
 };
 use proxy_agent::kernel::maps::ServiceMaps;
 use proxy_agent::kernel::pins::Pins;
 use proxy_agent::kernel::programs::{self, Loaded, Sizes};
-use proxy_agent::plan::services::Table;
+use proxy_agent::plan::desired::{FrontendWish, PortId, PortWish};
+use proxy_agent::plan::services::{Observed, Table};
 
 /// tcx verdicts (linux/bpf.h), as the test run returns them.
 pub(crate) const NEXT: u32 = u32::MAX;
@@ -40,6 +43,11 @@ pub(crate) struct Kernel {
     maps: ServiceMaps,
     table: Table,
     _folder: tempfile::TempDir,
+}
+
+/// The Service that a test's frontend is of.
+fn name(frontend: FrontendKey) -> ServiceName {
+    ServiceName::new("default", format!("{frontend:?}"))
 }
 
 /// What a program made of a packet.
@@ -62,7 +70,7 @@ impl Kernel {
         };
         let loaded = programs::load(&object, &pins, sizes).expect("programs load");
         let maps = ServiceMaps::open(&pins).expect("maps open");
-        let table = Table::new(BTreeMap::new(), maps.slots(), 0);
+        let table = Table::new(Observed::default(), maps.slots(), 0);
         Some(Self {
             pins,
             loaded,
@@ -76,18 +84,37 @@ impl Kernel {
     pub(crate) fn point(&mut self, frontend: FrontendKey, endpoints: &[Endpoint]) {
         let mut list = endpoints.to_vec();
         list.sort();
-        let name = ServiceName::new("default", format!("{frontend:?}"));
-        self.plan(name, BTreeMap::from([(frontend, list)]));
+        let list: Arc<[Endpoint]> = list.into();
+        let wish = FrontendWish {
+            kind: FrontendKind::ClusterIp,
+            inside: list.clone(),
+            outside: list,
+            treatment: Treatment::default(),
+        };
+        self.wish(frontend, wish, 0);
+    }
+
+    /// Makes `frontend` what `wish` says.
+    pub(crate) fn wish(&mut self, frontend: FrontendKey, wish: FrontendWish, affinity: u32) {
+        let port = PortWish {
+            port: PortId {
+                name: "".into(),
+                protocol: Protocol::Tcp,
+            },
+            affinity_seconds: affinity,
+            source_ranges: Vec::new(),
+            frontends: BTreeMap::from([(frontend, wish)]),
+        };
+        self.plan(name(frontend), vec![port]);
     }
 
     /// Removes `frontend`.
     pub(crate) fn remove(&mut self, frontend: FrontendKey) {
-        let name = ServiceName::new("default", format!("{frontend:?}"));
-        self.plan(name, BTreeMap::new());
+        self.plan(name(frontend), Vec::new());
     }
 
-    fn plan(&mut self, name: ServiceName, lists: BTreeMap<FrontendKey, Vec<Endpoint>>) {
-        let wanted = BTreeMap::from([(name, lists)]);
+    fn plan(&mut self, name: ServiceName, ports: Vec<PortWish>) {
+        let wanted = BTreeMap::from([(name, ports)]);
         let planned = self.table.plan_changed(wanted, Instant::now());
         assert_eq!(planned.unplaced, []);
         for operation in planned.operations {

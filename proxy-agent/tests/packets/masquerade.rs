@@ -22,14 +22,11 @@ fn port(net: &Net, frame: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([frame[transport + at], frame[transport + at + 1]])
 }
 
+/// Makes a packet from one end to another.
+type Make = fn(&str, &str) -> Builder;
+
 /// A request, how it looks from the node's address, its answer there, and in the pod.
-type Row = (
-    &'static str,
-    usize,
-    Builder,
-    fn(&str, &str) -> Builder,
-    fn(&str, &str) -> Builder,
-);
+type Row = (&'static str, usize, Builder, Make, Make);
 
 fn syn(from: &str, to: &str) -> Builder {
     tcp(from, to, SYN)
@@ -203,7 +200,7 @@ fn an_error_on_the_way_reaches_the_pod_as_if_about_its_own_packet() {
         } else {
             "[2001:db8:1::1]:0"
         };
-        let rows: [(&str, usize, Builder, fn(&str, &str) -> Builder); 3] = [
+        let rows: [(&str, usize, Builder, Make); 3] = [
             ("udp", 0, udp(client, outside), udp),
             ("tcp", 0, tcp(client, outside, SYN), syn),
             ("ping", 4, ping(client, outside), ping),

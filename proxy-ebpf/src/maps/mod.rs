@@ -12,6 +12,7 @@
 //! | `pods` | address -> interface and Ethernet address | CNI plugin | ADD fails |
 //! | `node_addresses` | address -> flags | agent | the agent reports it |
 //! | `inside` | prefix -> nothing | agent | the agent reports it |
+//! | `source_ranges` | service and prefix -> nothing | agent | the agent reports it |
 //! | `uplinks` | interface -> masquerade's address and ports | agent | the agent reports it |
 //! | `counters` | counter -> packets or sockets, per CPU | all programs | fixed |
 //!

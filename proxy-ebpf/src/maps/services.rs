@@ -2,8 +2,9 @@
 
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
+use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap};
-use proxy_abi::{Endpoint, Frontend, FrontendKey, HostPort};
+use proxy_abi::{Endpoint, Frontend, FrontendKey, HostPort, Ip, Source, SourceRange};
 
 /// 65 536 frontends: 10 000 Services with a few ports and addresses each. Not preallocated: the
 /// size is a bound, and the memory what is used.
@@ -17,6 +18,10 @@ static ENDPOINTS: Array<Endpoint> = Array::pinned(262_144, 0);
 /// 4 096 host ports. Not preallocated, as `frontends`.
 #[map(name = "host_ports")]
 static HOST_PORTS: HashMap<FrontendKey, HostPort> = HashMap::pinned(4_096, BPF_F_NO_PREALLOC);
+
+/// 65 536 ranges: 1 000 load balancers' Services of a few ports and a dozen ranges.
+#[map(name = "source_ranges")]
+static SOURCE_RANGES: LpmTrie<Source, u32> = LpmTrie::pinned(65_536, BPF_F_NO_PREALLOC);
 
 /// The frontend at this address, port and protocol.
 #[inline(always)]
@@ -45,4 +50,11 @@ pub(crate) fn endpoint(slot: u32) -> Option<Endpoint> {
 pub(crate) fn host_port(key: &FrontendKey) -> Option<HostPort> {
     // SAFETY: as for `frontend`.
     unsafe { HOST_PORTS.get(key) }.copied()
+}
+
+/// Whether a client is in the source ranges of a Service port.
+#[inline(always)]
+pub(crate) fn is_in_ranges(service: u32, client: &Ip) -> bool {
+    let key = Key::new(SourceRange::ALL, Source::new(service, *client));
+    SOURCE_RANGES.get(&key).is_some()
 }

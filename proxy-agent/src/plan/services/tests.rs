@@ -1,8 +1,13 @@
 //! Tables for the endpoint-list diff: which operations, in which order.
 
+mod contests;
+mod sides;
+
+use cluster_model::{FrontendKind, Protocol};
 use proxy_abi::{Ip, Port, protocol};
 
 use super::*;
+use crate::plan::desired::PortId;
 use crate::plan::slots::REST;
 
 fn key(last: u8) -> FrontendKey {
@@ -17,28 +22,72 @@ fn service(name: &str) -> ServiceName {
     ServiceName::new("default", name)
 }
 
-fn wants<const N: usize>(name: &str, lists: [(FrontendKey, &[u8]); N]) -> (ServiceName, Lists) {
-    let lists = lists
-        .into_iter()
-        .map(|(key, lasts)| (key, lasts.iter().map(|l| at(*l)).collect()));
-    (service(name), lists.collect())
+fn list(lasts: &[u8]) -> Arc<[Endpoint]> {
+    lasts.iter().map(|last| at(*last)).collect()
 }
 
-fn offer(first_slot: u32, count: u32) -> Offer {
-    Offer::to_all(List { first_slot, count })
+fn http() -> PortId {
+    PortId {
+        name: "".into(),
+        protocol: Protocol::Tcp,
+    }
 }
 
-fn point(key: FrontendKey, first_slot: u32, count: u32, generation: u32) -> Operation {
+/// A Service whose frontends each have one list for all.
+fn wants<const N: usize>(
+    name: &str,
+    lists: [(FrontendKey, &[u8]); N],
+) -> (ServiceName, Vec<PortWish>) {
+    let frontends = lists.map(|(key, lasts)| (key, front(lasts, lasts)));
+    let ports = match N {
+        0 => Vec::new(),
+        _ => vec![port_of(frontends)],
+    };
+    (service(name), ports)
+}
+
+fn front(inside: &[u8], outside: &[u8]) -> FrontendWish {
+    FrontendWish {
+        kind: FrontendKind::ClusterIp,
+        inside: list(inside),
+        outside: list(outside),
+        treatment: Treatment::default(),
+    }
+}
+
+fn port_of<const N: usize>(frontends: [(FrontendKey, FrontendWish); N]) -> PortWish {
+    PortWish {
+        port: http(),
+        affinity_seconds: 0,
+        source_ranges: Vec::new(),
+        frontends: frontends.into(),
+    }
+}
+
+/// The number of Service `name`'s port.
+fn number(name: &str) -> u32 {
+    Numbers::default().of(&service(name), &http())
+}
+
+fn offer(name: &str, first_slot: u32, count: u32) -> Offer {
+    Offer {
+        service: number(name),
+        ..Offer::to_all(List { first_slot, count })
+    }
+}
+
+fn point(name: &str, key: FrontendKey, at: (u32, u32), generation: u32) -> Operation {
+    let (first_slot, count) = at;
     Operation::PointFrontend {
         key,
-        frontend: Frontend::new(&key, offer(first_slot, count), generation),
+        frontend: Frontend::new(&key, offer(name, first_slot, count), generation),
     }
 }
 
 fn write(first_slot: u32, lasts: &[u8]) -> Operation {
     Operation::WriteList {
         first_slot,
-        endpoints: lasts.iter().map(|last| at(*last)).collect(),
+        endpoints: list(lasts),
     }
 }
 
@@ -53,11 +102,30 @@ fn all(planned: Planned) -> Vec<Operation> {
     planned.operations
 }
 
+fn observed<const N: usize>(frontends: [(FrontendKey, Held); N]) -> Observed {
+    Observed {
+        frontends: frontends.into(),
+        ranges: Vec::new(),
+    }
+}
+
+/// What the kernel holds for a frontend with one list for all.
+fn holds(frontend: Frontend, lasts: &[u8]) -> Held {
+    Held {
+        frontend,
+        inside: list(lasts),
+        outside: list(lasts),
+    }
+}
+
 /// A table that holds Service `a` at frontend 1 with endpoints 1 and 2.
 fn table(now: Instant) -> Table {
-    let mut table = Table::new(BTreeMap::new(), 100, 0);
+    let mut table = Table::new(Observed::default(), 100, 0);
     let operations = all(table.plan_all(BTreeMap::from([wants("a", [(key(1), &[1, 2])])]), now));
-    assert_eq!(operations, [write(0, &[1, 2]), point(key(1), 0, 2, new(1))]);
+    assert_eq!(
+        operations,
+        [write(0, &[1, 2]), point("a", key(1), (0, 2), new(1))]
+    );
     table
 }
 
@@ -78,7 +146,7 @@ fn a_changed_list_goes_to_fresh_slots_before_the_switch() {
         all(table.plan_changed(BTreeMap::from([wants("a", [(key(1), &[1, 2, 3])])]), now));
     assert_eq!(
         operations,
-        [write(2, &[1, 2, 3]), point(key(1), 2, 3, new(1) + 1)]
+        [write(2, &[1, 2, 3]), point("a", key(1), (2, 3), new(1) + 1)]
     );
 }
 
@@ -87,7 +155,7 @@ fn an_empty_list_takes_no_slot_and_refuses() {
     let now = Instant::now();
     let mut table = table(now);
     let operations = all(table.plan_changed(BTreeMap::from([wants("a", [(key(1), &[])])]), now));
-    assert_eq!(operations, [point(key(1), 0, 0, new(1) + 1)]);
+    assert_eq!(operations, [point("a", key(1), (0, 0), new(1) + 1)]);
 }
 
 #[test]
@@ -125,7 +193,7 @@ fn a_changed_port_moves_the_frontend() {
         [
             Operation::RemoveFrontend { key: key(1) },
             write(2, &[1, 2]),
-            point(key(2), 2, 2, new(2))
+            point("a", key(2), (2, 2), new(2))
         ]
     );
 }
@@ -138,7 +206,7 @@ fn an_address_that_changes_hands_in_one_batch_stays() {
     let operations = all(table.plan_changed(batch, now));
     assert_eq!(
         operations,
-        [write(2, &[9]), point(key(1), 2, 1, new(1) + 1)]
+        [write(2, &[9]), point("b", key(1), (2, 1), new(1) + 1)]
     );
 }
 
@@ -147,28 +215,24 @@ fn a_changed_service_leaves_the_others_alone() {
     let now = Instant::now();
     let mut table = table(now);
     let operations = all(table.plan_changed(BTreeMap::from([wants("b", [(key(2), &[5])])]), now));
-    assert_eq!(operations, [write(2, &[5]), point(key(2), 2, 1, new(2))]);
+    assert_eq!(
+        operations,
+        [write(2, &[5]), point("b", key(2), (2, 1), new(2))]
+    );
 }
 
 #[test]
 fn after_a_restart_the_kernel_is_believed() {
     let now = Instant::now();
-    let held = |key: FrontendKey, first_slot, lasts: &[u8]| {
-        let frontend = Frontend::new(&key, offer(first_slot, lasts.len() as u32), 7);
-        let endpoints = lasts.iter().map(|last| at(*last)).collect();
-        (
-            key,
-            Held {
-                frontend,
-                endpoints,
-            },
-        )
+    let held = |name, key: FrontendKey, first_slot, lasts: &[u8]| {
+        let offer = offer(name, first_slot, lasts.len() as u32);
+        (key, holds(Frontend::new(&key, offer, 7), lasts))
     };
     // Frontend 1 is as wanted, 2 has changed, 3 is gone.
-    let observed = BTreeMap::from([
-        held(key(1), 0, &[1, 2]),
-        held(key(2), 2, &[3]),
-        held(key(3), 3, &[4]),
+    let observed = observed([
+        held("a", key(1), 0, &[1, 2]),
+        held("b", key(2), 2, &[3]),
+        held("c", key(3), 3, &[4]),
     ]);
     let mut table = Table::new(observed, 100, 0);
     let wish = BTreeMap::from([
@@ -181,7 +245,7 @@ fn after_a_restart_the_kernel_is_believed() {
         [
             Operation::RemoveFrontend { key: key(3) },
             write(4, &[5]),
-            point(key(2), 4, 1, 8)
+            point("b", key(2), (4, 1), 8)
         ]
     );
 }
@@ -193,7 +257,7 @@ fn operations_read_like_sentences() {
         "write endpoints from slot 4: 10.244.1.1:8080"
     );
     assert_eq!(
-        point(key(1), 4, 1, 2).to_string(),
+        point("a", key(1), (4, 1), 2).to_string(),
         "point frontend 10.96.0.1:80/tcp at 1 endpoints from slot 4, generation 2"
     );
     let remove = Operation::RemoveFrontend { key: key(1) };
@@ -206,13 +270,16 @@ fn a_frontend_that_comes_again_has_another_generation() {
     let mut table = table(now);
     all(table.plan_changed(BTreeMap::from([wants("a", [])]), now));
     let operations = all(table.plan_changed(BTreeMap::from([wants("a", [(key(1), &[9])])]), now));
-    assert_eq!(operations, [write(2, &[9]), point(key(1), 2, 1, new(2))]);
+    assert_eq!(
+        operations,
+        [write(2, &[9]), point("a", key(1), (2, 1), new(2))]
+    );
 }
 
 #[test]
 fn what_has_no_place_keeps_nothing_else_from_its_own() {
     let now = Instant::now();
-    let mut table = Table::new(BTreeMap::new(), 4, 0);
+    let mut table = Table::new(Observed::default(), 4, 0);
     let wish = BTreeMap::from([
         wants("a", [(key(1), &[1, 2, 3])]),
         wants("b", [(key(2), &[1, 2, 3])]),
@@ -223,9 +290,9 @@ fn what_has_no_place_keeps_nothing_else_from_its_own() {
         planned.operations,
         [
             write(0, &[1, 2, 3]),
-            point(key(1), 0, 3, new(1)),
+            point("a", key(1), (0, 3), new(1)),
             write(3, &[1]),
-            point(key(3), 3, 1, new(2)),
+            point("c", key(3), (3, 1), new(2)),
         ]
     );
     let text: Vec<String> = planned.unplaced.iter().map(ToString::to_string).collect();
@@ -238,15 +305,19 @@ fn what_has_no_place_keeps_nothing_else_from_its_own() {
 #[test]
 fn an_entry_that_is_not_whole_is_written_again() {
     let now = Instant::now();
-    let other = Frontend::new(&key(9), offer(0, 1), 7);
-    let observed = BTreeMap::from([(
-        key(1),
-        Held {
-            frontend: other,
-            endpoints: vec![at(1)],
-        },
-    )]);
+    let other = Frontend::new(&key(9), offer("a", 0, 1), 7);
+    let observed = observed([(key(1), holds(other, &[1]))]);
     let mut table = Table::new(observed, 100, 0);
     let operations = all(table.plan_all(BTreeMap::from([wants("a", [(key(1), &[1])])]), now));
-    assert_eq!(operations, [write(1, &[1]), point(key(1), 1, 1, 8)]);
+    assert_eq!(operations, [point("a", key(1), (0, 1), 8)]);
+}
+
+#[test]
+fn a_list_that_points_beyond_the_slots_is_written_anew() {
+    let now = Instant::now();
+    let beyond = Frontend::new(&key(1), offer("a", 99, 2), 7);
+    let observed = observed([(key(1), holds(beyond, &[1]))]);
+    let mut table = Table::new(observed, 100, 0);
+    let operations = all(table.plan_all(BTreeMap::from([wants("a", [(key(1), &[1])])]), now));
+    assert_eq!(operations, [write(0, &[1]), point("a", key(1), (0, 1), 8)]);
 }
