@@ -1,5 +1,7 @@
 //! The command line. Every flag has a twin in the environment, as a DaemonSet sets it.
 
+mod services;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use proxy_abi::ownership::{DEFAULT_BPFFS, TUNNEL_PORT};
 
 use crate::plan::peers::Routing;
 use crate::plan::ports::{self, Ports};
+
+pub use services::{Bind, ServiceOptions};
 
 /// The agent of a flatnet node: keeps eBPF programs, maps and routes as the cluster says.
 #[derive(Debug, Parser)]
@@ -96,6 +100,9 @@ pub struct Options {
     /// (net.ipv4.ip_local_port_range) nor a NodePort uses.
     #[arg(long, env = "FLATNET_MASQUERADE_PORTS", value_name = "FIRST-LAST", value_parser = ports::parse)]
     pub masquerade_ports: Option<Ports>,
+    /// What concerns Services.
+    #[command(flatten)]
+    pub services: ServiceOptions,
     /// Seconds between two looks at the whole of the kernel's state.
     #[arg(long, env = "FLATNET_AUDIT_SECONDS", default_value = "30", value_parser = seconds)]
     pub audit_seconds: Duration,

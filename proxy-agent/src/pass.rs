@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use cluster_model::ServiceName;
+use cluster_model::{Here, ServiceName};
 
 use crate::args::Options;
 use crate::kernel::links::LinksError;
@@ -21,6 +21,8 @@ use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::programs::{self, Loaded, ProgramsError, Sizes};
 use crate::kernel::routes::{Netlink, NetlinkError};
 use crate::kernel::sysctl::SysctlError;
+use crate::plan::interfaces::Interfaces;
+use crate::plan::node_ports::NodePortRule;
 use crate::plan::services::{Contest, Observed as Held, Planned, Table, Wishes};
 
 pub use observe::{Observed, Waiting};
@@ -112,6 +114,18 @@ impl Node {
         };
         self.loaded = Some(programs::load(&self.options.programs, &self.pins, sizes)?);
         Ok(())
+    }
+
+    /// From where Services are seen, with the addresses that this node has now.
+    ///
+    /// # Errors
+    /// [`PassError`] if the interfaces have to be looked at and cannot.
+    pub async fn here(&self) -> Result<Here, PassError> {
+        let interfaces = match self.options.services.nodeport_addresses {
+            NodePortRule::Primary => Interfaces::new(),
+            NodePortRule::Within(_) => self.netlink.interfaces().await?,
+        };
+        Ok(wish::here(&self.options, &interfaces))
     }
 
     /// What a full pass would do now. Changes nothing: on a node without maps the kernel half is

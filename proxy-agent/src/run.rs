@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::args::Options;
 use crate::kernel::events::Events;
 use crate::kernel::routes::Netlink;
-use crate::pass::{self, Node, PassError, Waiting, Wish};
+use crate::pass::{self, Node, PassError, Plan, Waiting, Wish};
 
 /// First pause after a failed pass; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -65,11 +65,11 @@ pub async fn run(options: Options) -> Result<(), StartError> {
 /// [`StartError`].
 pub async fn diff(options: Options) -> Result<(), StartError> {
     let feed = feed(&options).await?;
-    let here = Here::new(options.node_name.as_str());
     let mut node = Node::new(options, Netlink::open()?)?;
     timeout(DIFF_PATIENCE, feed.synced())
         .await
         .map_err(|_elapsed| StartError::NoCluster)?;
+    let here = node.here().await?;
     let wish = Wish::of(&feed.read(), &here);
     let (plan, waiting) = node.diff(wish).await?;
     for waiting in waiting {
@@ -118,8 +118,7 @@ impl Keeper {
     /// A full pass. Returns when the next one is due: soon, if something failed. Until then
     /// changes are followed all the same.
     async fn full(&mut self) -> Instant {
-        let wish = Wish::of(&self.feed.read(), &self.here);
-        match self.node.full(wish).await {
+        match self.everything().await {
             Ok((plan, waiting)) => {
                 self.retry = RETRY_FIRST;
                 if !plan.is_empty() {
@@ -135,6 +134,12 @@ impl Keeper {
                 Instant::now() + retry
             }
         }
+    }
+
+    async fn everything(&mut self) -> Result<(Plan, Vec<Waiting>), PassError> {
+        self.here = self.node.here().await?;
+        let wish = Wish::of(&self.feed.read(), &self.here);
+        self.node.full(wish).await
     }
 
     /// A pass for each change until it is time for a full one: when it is due, when a node or an
