@@ -24,6 +24,7 @@ use crate::kernel::sysctl::SysctlError;
 use crate::plan::interfaces::Interfaces;
 use crate::plan::node_ports::NodePortRule;
 use crate::plan::services::{Contest, Observed as Held, Planned, Table, Wishes};
+use crate::serve::Fill;
 
 pub use observe::{Observed, Waiting};
 pub use plan::Plan;
@@ -176,6 +177,27 @@ impl Node {
         // Only now, after every write succeeded, is the table again what the kernel holds.
         self.services = Some(services);
         Ok(planned.operations.len())
+    }
+
+    /// How full the maps are, as far as it is known.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        let Some(Services { maps, table }) = &self.services else {
+            return Fill::default();
+        };
+        let (frontends, endpoints) = table.fill();
+        Fill {
+            frontends,
+            endpoints,
+            slots: maps.slots(),
+            contested: self.contested.len(),
+        }
+    }
+
+    /// Where the pins are.
+    #[must_use]
+    pub fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// These Services and those whose wishes depend on theirs.
