@@ -108,6 +108,12 @@ impl Feed {
         }
     }
 
+    /// What changed since the last call, without waiting: for a caller that is about to look at
+    /// everything.
+    pub fn take_changes(&self) -> Dirty {
+        self.shared.write(ClusterIndex::take_dirty)
+    }
+
     /// How old the index may be: the time since the API server was last heard of on the watch
     /// that has been silent longest. None until each was heard of once. A healthy server sends a
     /// bookmark about once a minute, so that a quiet cluster's feed is up to that old.

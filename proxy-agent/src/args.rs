@@ -1,5 +1,7 @@
 //! The command line. Every flag has a twin in the environment, as a DaemonSet sets it.
 
+mod services;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use proxy_abi::ownership::{DEFAULT_BPFFS, TUNNEL_PORT};
 
 use crate::plan::peers::Routing;
 use crate::plan::ports::{self, Ports};
+
+pub use services::{Bind, ServiceOptions};
 
 /// The agent of a flatnet node: keeps eBPF programs, maps and routes as the cluster says.
 #[derive(Debug, Parser)]
@@ -99,6 +103,9 @@ pub struct Options {
     /// Whether programs hang on interfaces by tcx links; without it, as the kernel can.
     #[arg(long, env = "FLATNET_TCX", hide = true)]
     pub tcx: Option<bool>,
+    /// What concerns Services.
+    #[command(flatten)]
+    pub services: ServiceOptions,
     /// Seconds between two looks at the whole of the kernel's state.
     #[arg(long, env = "FLATNET_AUDIT_SECONDS", default_value = "30", value_parser = seconds)]
     pub audit_seconds: Duration,

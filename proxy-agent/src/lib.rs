@@ -14,3 +14,4 @@ pub mod kernel;
 
 pub mod pass;
 pub mod run;
+pub mod serve;

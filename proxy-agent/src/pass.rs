@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use cluster_model::ServiceName;
+use cluster_model::{Here, ServiceName};
 
 use crate::args::Options;
 use crate::kernel::links::LinksError;
@@ -21,7 +21,10 @@ use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::programs::{self, Loaded, ProgramsError, Sizes};
 use crate::kernel::routes::{Netlink, NetlinkError};
 use crate::kernel::sysctl::SysctlError;
+use crate::plan::interfaces::Interfaces;
+use crate::plan::node_ports::NodePortRule;
 use crate::plan::services::{Contest, Observed as Held, Planned, Table, Wishes};
+use crate::serve::Fill;
 
 pub use observe::{Observed, Waiting};
 pub use plan::Plan;
@@ -114,6 +117,18 @@ impl Node {
         Ok(())
     }
 
+    /// From where Services are seen, with the addresses that this node has now.
+    ///
+    /// # Errors
+    /// [`PassError`] if the interfaces have to be looked at and cannot.
+    pub async fn here(&self) -> Result<Here, PassError> {
+        let interfaces = match self.options.services.nodeport_addresses {
+            NodePortRule::Primary => Interfaces::new(),
+            NodePortRule::Within(_) => self.netlink.interfaces().await?,
+        };
+        Ok(wish::here(&self.options, &interfaces))
+    }
+
     /// What a full pass would do now. Changes nothing: on a node without maps the kernel half is
     /// not loaded, since that would create them.
     ///
@@ -162,6 +177,27 @@ impl Node {
         // Only now, after every write succeeded, is the table again what the kernel holds.
         self.services = Some(services);
         Ok(planned.operations.len())
+    }
+
+    /// How full the maps are, as far as it is known.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        let Some(Services { maps, table }) = &self.services else {
+            return Fill::default();
+        };
+        let (frontends, endpoints) = table.fill();
+        Fill {
+            frontends,
+            endpoints,
+            slots: maps.slots(),
+            contested: self.contested.len(),
+        }
+    }
+
+    /// Where the pins are.
+    #[must_use]
+    pub fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// These Services and those whose wishes depend on theirs.

@@ -2,6 +2,7 @@
 //! each change and a full one from time to time. It ends on SIGTERM and leaves everything in
 //! place.
 
+use std::mem;
 use std::time::Duration;
 
 use cluster_model::{Dirty, Here};
@@ -12,7 +13,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::args::Options;
 use crate::kernel::events::Events;
 use crate::kernel::routes::Netlink;
-use crate::pass::{self, Node, PassError, Waiting, Wish};
+use crate::pass::{self, Node, PassError, Plan, Waiting, Wish};
+use crate::serve::{Seen, Serve};
 
 /// First pause after a failed pass; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -65,11 +67,11 @@ pub async fn run(options: Options) -> Result<(), StartError> {
 /// [`StartError`].
 pub async fn diff(options: Options) -> Result<(), StartError> {
     let feed = feed(&options).await?;
-    let here = Here::new(options.node_name.as_str());
     let mut node = Node::new(options, Netlink::open()?)?;
     timeout(DIFF_PATIENCE, feed.synced())
         .await
         .map_err(|_elapsed| StartError::NoCluster)?;
+    let here = node.here().await?;
     let wish = Wish::of(&feed.read(), &here);
     let (plan, waiting) = node.diff(wish).await?;
     for waiting in waiting {
@@ -82,14 +84,18 @@ pub async fn diff(options: Options) -> Result<(), StartError> {
 async fn keep(options: Options) -> Result<(), StartError> {
     let audit_interval = options.audit_seconds;
     let here = Here::new(options.node_name.as_str());
+    let services = options.services.clone();
     let feed = feed(&options).await?;
     let events = Events::open()?;
     let mut node = Node::new(options, Netlink::open()?)?;
+    let serve = Serve::start(&services, node.pins().clone());
     // While the first lists come in: the verifier takes its time, too.
     node.load()?;
     synced(&feed).await;
     let mut keeper = Keeper {
         here,
+        serve,
+        unplanned: Dirty::default(),
         node,
         feed,
         events,
@@ -106,6 +112,9 @@ async fn keep(options: Options) -> Result<(), StartError> {
 /// The node, the cluster's view, and how the last full pass went.
 struct Keeper {
     here: Here,
+    serve: Serve,
+    /// Changes that the next full pass is for.
+    unplanned: Dirty,
     node: Node,
     feed: Feed,
     events: Events,
@@ -118,8 +127,7 @@ impl Keeper {
     /// A full pass. Returns when the next one is due: soon, if something failed. Until then
     /// changes are followed all the same.
     async fn full(&mut self) -> Instant {
-        let wish = Wish::of(&self.feed.read(), &self.here);
-        match self.node.full(wish).await {
+        match self.everything().await {
             Ok((plan, waiting)) => {
                 self.retry = RETRY_FIRST;
                 if !plan.is_empty() {
@@ -137,6 +145,26 @@ impl Keeper {
         }
     }
 
+    async fn everything(&mut self) -> Result<(Plan, Vec<Waiting>), PassError> {
+        self.here = self.node.here().await?;
+        // The pass sees these changes, too; they need none of their own.
+        self.unplanned.merge(self.feed.take_changes());
+        let changes = mem::take(&mut self.unplanned).changes;
+        let begun = self.serve.begin_full(changes);
+        let (wish, seen) = {
+            let index = self.feed.read();
+            let wish = Wish::of(&index, &self.here);
+            let seen = Seen::all(&index, &self.here.node, &wish.services);
+            (wish, seen)
+        };
+        let done = self.node.full(wish).await;
+        self.serve.tell(seen);
+        if done.is_ok() {
+            self.serve.applied(begun, self.node.fill());
+        }
+        done
+    }
+
     /// A pass for each change until it is time for a full one: when it is due, when a node or an
     /// interface changed, or when a pass failed.
     async fn follow_until(&mut self, due: Instant) {
@@ -150,18 +178,31 @@ impl Keeper {
                     return;
                 }
             };
-            if dirty.nodes || !self.changed(dirty) {
+            if dirty.nodes {
+                self.unplanned = dirty;
+                return;
+            }
+            if !self.changed(dirty) {
                 return;
             }
         }
     }
 
     fn changed(&mut self, dirty: Dirty) -> bool {
+        let begun = self.serve.begin_changes(dirty.changes);
         let services = self.node.with_rivals(dirty.services);
-        let wanted = pass::wishes(&self.feed.read(), services.iter(), &self.here);
-        match self.node.changed(wanted) {
+        let (wanted, seen) = {
+            let index = self.feed.read();
+            let wanted = pass::wishes(&index, services.iter(), &self.here);
+            let seen = Seen::changed(&index, &self.here.node, &wanted);
+            (wanted, seen)
+        };
+        let done = self.node.changed(wanted);
+        self.serve.tell(seen);
+        match done {
             Ok(operations) => {
                 tracing::debug!(services = services.len(), operations, "changes applied");
+                self.serve.applied(begun, self.node.fill());
                 true
             }
             Err(error) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cluster_model::testing::{mk_index, mk_node, mk_service, mk_slice};
 use cluster_model::{ClusterIndex, Here, Protocol};
 use kernel::{cgroup_root, ip, isolated_bpffs, object, tc};
-use proxy_agent::args::Options;
+use proxy_agent::args::{Options, ServiceOptions};
 use proxy_agent::kernel::routes::Netlink;
 use proxy_agent::pass::{Node, Plan, Wish, wishes};
 use proxy_agent::plan::peers::Routing;
@@ -40,6 +40,7 @@ impl Place {
             flow_table_size: Some(1024),
             endpoint_slots: Some(1024),
             socket_lb: true,
+            services: ServiceOptions::default(),
             routing: Routing::Auto,
             vxlan_port: 8472,
             tcx: None,

@@ -50,6 +50,14 @@ impl Pins {
         }
     }
 
+    /// Pins in a folder that is no bpffs, for tests: nothing is pinned there.
+    #[cfg(test)]
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self {
+            root: folder.join(PIN_ROOT),
+        }
+    }
+
     /// Makes the folders.
     ///
     /// # Errors

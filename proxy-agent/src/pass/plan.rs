@@ -6,6 +6,7 @@ use std::fmt;
 use proxy_abi::ownership::program;
 
 use super::observe::{Observed, Position};
+use super::wish;
 use crate::args::Options;
 use crate::kernel::programs::Outdated;
 use crate::kernel::sysctl;
@@ -60,11 +61,13 @@ pub(super) fn plan(
     let Some(place) = &observed.place else {
         return plan;
     };
+    let here = wish::here(options, &observed.interfaces);
     let facts = node_maps::Facts {
         interfaces: &observed.interfaces,
         uplinks: &place.uplinks,
         nodes: &observed.nodes,
         own: &place.own,
+        node_ports: &here.node_port_addresses(Some(&place.own)),
         masquerade: &observed.masquerade,
     };
     plan.node_maps = node_maps::diff(&observed.node_maps, &node_maps::wanted(&facts));

@@ -3,8 +3,19 @@
 
 use cluster_model::{ClusterIndex, Here, Node, ServiceName};
 
+use crate::args::Options;
 use crate::plan::desired;
+use crate::plan::interfaces::Interfaces;
 use crate::plan::services::Wishes;
+
+/// From where Services are seen: the node of these options, with these interfaces.
+pub(super) fn here(options: &Options, interfaces: &Interfaces) -> Here {
+    Here {
+        node: options.node_name.as_str().into(),
+        node_ports: options.services.nodeport_addresses.addresses(interfaces),
+        external_ips: options.services.external_ips,
+    }
+}
 
 /// The cluster's side of a full pass.
 pub struct Wish {

@@ -8,6 +8,7 @@ pub mod interfaces;
 pub mod links;
 pub mod mac;
 pub mod node_maps;
+pub mod node_ports;
 pub mod peers;
 pub mod ports;
 pub mod routes;

@@ -46,6 +46,8 @@ pub struct Facts<'a> {
     pub nodes: &'a [Node],
     /// This node.
     pub own: &'a Node,
+    /// The addresses at which NodePorts answer.
+    pub node_ports: &'a [IpAddr],
     /// As the options say.
     pub masquerade: &'a Masquerade,
 }
@@ -81,7 +83,6 @@ pub fn wanted(facts: &Facts<'_>) -> NodeMaps {
 }
 
 fn addresses(facts: &Facts<'_>) -> BTreeMap<Ip, NodeAddress> {
-    let primary = [true, false].map(|v4| primary(facts.own, v4));
     let interfaces = facts.interfaces.values();
     interfaces
         .filter(|interface| !interface.is_pods())
@@ -89,16 +90,10 @@ fn addresses(facts: &Facts<'_>) -> BTreeMap<Ip, NodeAddress> {
         .map(IpNet::addr)
         .filter(|address| address.is_ipv4() || !is_link_local(*address))
         .map(|address| {
-            let node_ports = primary.contains(&Some(address));
+            let node_ports = facts.node_ports.contains(&address);
             (Ip::from(address), NodeAddress::new(node_ports))
         })
         .collect()
-}
-
-/// A node's first address of a family.
-fn primary(node: &Node, v4: bool) -> Option<IpAddr> {
-    let mut addresses = node.addresses.iter().copied();
-    addresses.find(|address| address.is_ipv4() == v4)
 }
 
 fn inside(facts: &Facts<'_>) -> BTreeSet<Cidr> {

@@ -1,5 +1,6 @@
 //! The three maps by table: who is the node, what is inside, with what address one goes out.
 
+use cluster_model::Here;
 use cluster_model::testing::mk_node;
 
 use super::*;
@@ -47,6 +48,7 @@ fn maps(masquerade: &Masquerade) -> NodeMaps {
         uplinks: &uplinks,
         nodes: &nodes,
         own: &nodes[0],
+        node_ports: &Here::new("node-1").node_port_addresses(Some(&nodes[0])),
         masquerade,
     })
 }

@@ -1,0 +1,171 @@
+//! What the agent tells others by HTTP, at kube-proxy's ports and paths, so that load balancers,
+//! probes and dashboards work unchanged: `/healthz` and `/livez`, a port for each Service with a
+//! `healthCheckNodePort`, `/metrics` and `/proxyMode`.
+//!
+//! Nothing here stops the agent: a port that cannot be bound is tried again.
+
+mod checks;
+mod health;
+mod kernel;
+mod listen;
+mod metrics;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use cluster_model::{Changes, ClusterIndex, ServiceName};
+
+use crate::args::{Bind, ServiceOptions};
+use crate::kernel::pins::Pins;
+use crate::plan::services::Wishes;
+use checks::{Check, Checks};
+use health::Health;
+use listen::Listener;
+use metrics::{Kind, Metrics};
+use tally::{Tally, Without};
+
+/// How full the maps are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fill {
+    /// Entries of `frontends`.
+    pub frontends: usize,
+    /// Slots of `endpoints` that lists stand in.
+    pub endpoints: u32,
+    /// All slots of `endpoints`.
+    pub slots: u32,
+    /// Frontends that a Service wants and another has.
+    pub contested: usize,
+}
+
+/// The servers, and what they tell.
+pub struct Serve {
+    started: SystemTime,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    checks: Checks,
+    tally: Tally,
+    _listeners: Vec<Listener>,
+}
+
+/// A pass on its way.
+pub struct Begun {
+    at: Instant,
+    kind: Kind,
+    changes: Changes,
+}
+
+impl Serve {
+    /// Starts the servers. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn start(options: &ServiceOptions, pins: Pins) -> Self {
+        let health = Arc::new(Health::default());
+        let metrics = Arc::new(Metrics::new(pins));
+        let ports = [
+            (
+                options.healthz_bind_address,
+                health::routes(&health, &metrics),
+            ),
+            (options.metrics_bind_address, metrics::routes(&metrics)),
+        ];
+        let listen = |(bind, routes): (Bind, axum::Router)| Some(Listener::start(bind.0?, routes));
+        Self {
+            started: SystemTime::now(),
+            checks: Checks::new(health.clone()),
+            health,
+            metrics,
+            tally: Tally::default(),
+            _listeners: ports.into_iter().filter_map(listen).collect(),
+        }
+    }
+
+    /// A full pass begins, also because of these changes.
+    #[must_use]
+    pub fn begin_full(&self, changes: Changes) -> Begun {
+        self.begin(Kind::Full, changes)
+    }
+
+    /// A pass for these changes begins.
+    #[must_use]
+    pub fn begin_changes(&self, changes: Changes) -> Begun {
+        self.begin(Kind::Changes, changes)
+    }
+
+    fn begin(&self, kind: Kind, changes: Changes) -> Begun {
+        let now = SystemTime::now();
+        self.health.queued(now);
+        self.metrics.queued(&changes, now);
+        Begun {
+            at: Instant::now(),
+            kind,
+            changes,
+        }
+    }
+
+    /// The pass came to its end. One that failed is not reported, and its changes stay pending.
+    pub fn applied(&self, begun: Begun, fill: Fill) {
+        let now = SystemTime::now();
+        let Begun { at, kind, changes } = begun;
+        self.health.applied(now);
+        self.metrics.applied(kind, at.elapsed(), now);
+        self.metrics.fill(fill);
+        // What happened before the agent was there says nothing about it.
+        let ours = changes.triggered.iter().filter(|at| **at >= self.started);
+        for late in ours.filter_map(|at| now.duration_since(*at).ok()) {
+            self.metrics.programmed(late);
+        }
+    }
+
+    /// Tells what was seen; once the maps say it, so that no client is called to a node that is
+    /// not ready for it.
+    pub fn tell(&mut self, seen: Seen) {
+        let Seen {
+            leaving,
+            without,
+            checks,
+        } = seen;
+        match leaving {
+            Some(leaving) => {
+                self.health.node(leaving);
+                self.tally = Tally::default();
+                self.checks.replace(checks);
+            }
+            None => self.checks.change(without.keys(), checks),
+        }
+        self.tally.change(without);
+        self.metrics.without_local(self.tally.total());
+    }
+}
+
+/// What of the cluster is told to others.
+#[derive(Debug)]
+pub struct Seen {
+    /// Whether the node is about to go; `None` where only changed Services were looked at.
+    leaving: Option<bool>,
+    /// Every Service that was looked at.
+    without: BTreeMap<ServiceName, Without>,
+    checks: BTreeMap<ServiceName, Check>,
+}
+
+impl Seen {
+    /// Looks at every Service, with what they want, and at the node.
+    #[must_use]
+    pub fn all(index: &ClusterIndex, node: &str, wishes: &Wishes) -> Self {
+        let leaving = index.node(node).is_some_and(|node| node.leaving);
+        Self {
+            leaving: Some(leaving),
+            ..Self::changed(index, node, wishes)
+        }
+    }
+
+    /// Looks at the Services that changed, with what they want now.
+    #[must_use]
+    pub fn changed(index: &ClusterIndex, node: &str, wishes: &Wishes) -> Self {
+        Self {
+            leaving: None,
+            without: tally::of(wishes),
+            checks: checks::of(index, wishes.keys(), node),
+        }
+    }
+}
