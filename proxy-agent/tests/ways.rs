@@ -5,7 +5,7 @@
 mod kernel;
 
 use kernel::packet::{Builder, udp};
-use kernel::{DROP, Kernel, NEXT, REDIRECT, Run, counted, endpoint, frontend, ip};
+use kernel::{DROP, Kernel, NEXT, REDIRECT, Run, counted, endpoint, frontend, ifindex, ip};
 
 const UDP: u8 = 17;
 
@@ -63,6 +63,7 @@ fn kernel(net: &Net, test: &str) -> Option<Kernel> {
         std::fs::write(format!("/proc/sys/net/{sysctl}"), "1").expect("forwarding");
     }
     kernel.pod(net.client_pod);
+    kernel.uplink_at(ifindex("up0"), &[net.node], 61_000, 61_009);
     kernel.point(frontend(net.dns, UDP), &[endpoint(net.endpoint)]);
     Some(kernel)
 }

@@ -89,6 +89,9 @@ fn out_of_the_node(skb: &Skb, packet: &Packet) -> bool {
         return false;
     }
     match skb.route(packet) {
+        // Into a tunnel by way of the stack: there its route notes what the way between the nodes
+        // carries, and the pod is told.
+        Route::Neighbour { ifindex, .. } if maps::uplink(ifindex).is_none() => false,
         Route::Neighbour { ifindex, addresses } => {
             if skb.store(0, &addresses).is_err() {
                 return false;

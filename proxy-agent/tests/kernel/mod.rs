@@ -165,6 +165,17 @@ impl Kernel {
 
     /// Has masquerade use these addresses and ports at the interface of the test run.
     pub(crate) fn uplink(&mut self, addresses: &[&str], first_port: u16, last_port: u16) {
+        self.uplink_at(LOOPBACK, addresses, first_port, last_port);
+    }
+
+    /// The same at another interface.
+    pub(crate) fn uplink_at(
+        &mut self,
+        ifindex: u32,
+        addresses: &[&str],
+        first_port: u16,
+        last_port: u16,
+    ) {
         let mut uplink = Uplink {
             first_port,
             last_port,
@@ -177,7 +188,7 @@ impl Kernel {
             }
             self.insert("node_addresses", ip_of(address), NodeAddress::new(true));
         }
-        self.insert("uplinks", LOOPBACK, uplink);
+        self.insert("uplinks", ifindex, uplink);
     }
 
     /// Gives the pod at `pod` the host port at `at`.
@@ -286,6 +297,13 @@ pub(crate) fn counted<const N: usize>(
     rows: [(&'static str, u64); N],
 ) -> BTreeMap<&'static str, u64> {
     BTreeMap::from(rows)
+}
+
+/// The index of an interface in the test's network namespace.
+pub(crate) fn ifindex(name: &str) -> u32 {
+    let name = std::ffi::CString::new(name).expect("no NUL");
+    // SAFETY: the string is NUL-terminated and alive for the call.
+    unsafe { libc::if_nametoindex(name.as_ptr()) }
 }
 
 /// Runs `ip` with these arguments in the test's network namespace.
