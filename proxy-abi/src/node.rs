@@ -1,11 +1,12 @@
 //! What the programs must know of the node and its cluster to tell inside from outside.
 //!
-//! Three maps, all written by the agent:
+//! Four maps, all written by the agent:
 //! `node_addresses`, [`crate::Ip`] -> [`NodeAddress`]: every address of this node's own interfaces;
 //! `inside`, [`Cidr`] -> u32 (no meaning): prefixes to which a pod's packet goes with the pod's own
 //! address (pod CIDRs, addresses of nodes, what the operator excludes from masquerade);
 //! `uplinks`, interface index -> [`Uplink`]: with what address and ports a pod's packet leaves the
-//! cluster there.
+//! cluster there;
+//! `this_node`, an array of one [`ThisNode`].
 
 use crate::Ip;
 
@@ -76,6 +77,43 @@ impl Uplink {
             self.v6
         };
         (address != Ip::default()).then_some(address)
+    }
+}
+
+/// The one value of the map `this_node`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThisNode {
+    /// The kernel's number of the node's own network namespace (`SO_NETNS_COOKIE`), host order; 0:
+    /// not known.
+    pub netns_cookie: u64,
+    flags: u32,
+    zeros: u32,
+}
+
+crate::plain_bytes!(ThisNode, 16);
+
+impl ThisNode {
+    /// TCP sockets are pointed at endpoints when they connect.
+    const SOCKET_PATH: u32 = 1;
+
+    /// A node whose own network namespace is `netns_cookie`; whether TCP sockets are pointed at
+    /// endpoints when they connect.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(netns_cookie: u64, socket_path: bool) -> Self {
+        Self {
+            netns_cookie,
+            flags: if socket_path { Self::SOCKET_PATH } else { 0 },
+            zeros: 0,
+        }
+    }
+
+    /// Whether TCP sockets are pointed at endpoints when they connect.
+    #[inline(always)]
+    #[must_use]
+    pub const fn socket_path(&self) -> bool {
+        self.flags & Self::SOCKET_PATH != 0
     }
 }
 

@@ -23,7 +23,7 @@ pub mod map {
     pub const FLOWS: &str = "flows";
     /// The same, for conversations that have just begun.
     pub const OPENINGS: &str = "openings";
-    /// Socket cookie (u64) -> [`crate::SocketPeer`].
+    /// [`crate::SocketPeer`] -> [`crate::Endpoint`].
     pub const SOCKET_PEERS: &str = "socket_peers";
     /// [`crate::Ip`] -> [`crate::Pod`].
     pub const PODS: &str = "pods";
@@ -35,6 +35,8 @@ pub mod map {
     pub const INSIDE: &str = "inside";
     /// Interface index (u32) -> [`crate::Uplink`].
     pub const UPLINKS: &str = "uplinks";
+    /// 0 (u32) -> [`crate::ThisNode`].
+    pub const THIS_NODE: &str = "this_node";
     /// [`crate::FragmentKey`] -> [`crate::FragmentPorts`].
     pub const FRAGMENTS: &str = "fragments";
     /// [`crate::SourceRange`] -> u32.
@@ -55,6 +57,14 @@ pub mod program {
     pub const CONNECT4: &str = "connect4";
     /// cgroup connect() of IPv6 sockets.
     pub const CONNECT6: &str = "connect6";
+    /// cgroup sendmsg() with an address, of IPv4 sockets.
+    pub const SENDMSG4: &str = "sendmsg4";
+    /// cgroup sendmsg() with an address, of IPv6 sockets.
+    pub const SENDMSG6: &str = "sendmsg6";
+    /// cgroup recvmsg() of IPv4 sockets.
+    pub const RECVMSG4: &str = "recvmsg4";
+    /// cgroup recvmsg() of IPv6 sockets.
+    pub const RECVMSG6: &str = "recvmsg6";
     /// cgroup getpeername() of IPv4 sockets.
     pub const GETPEERNAME4: &str = "getpeername4";
     /// cgroup getpeername() of IPv6 sockets.

@@ -1,50 +1,40 @@
 //! What a translated socket asked for and what it got.
 //!
-//! Map `socket_peers`, written by connect4/6 and read by getpeername4/6: socket cookie (u64, host
-//! order) -> the frontend that the application dialled, so that getpeername() tells what connect()
-//! was told. The endpoint stands beside it because a socket may be disconnected and connected
-//! again to something else: only while its peer is that endpoint is the frontend the answer.
+//! Map `socket_peers`, written by the connect and sendmsg programs and read by getpeername and
+//! recvmsg: [`SocketPeer`] (a socket, and the endpoint that it talks to) -> [`crate::Endpoint`], the
+//! frontend that the application named, so that getpeername() and recvfrom() tell what connect()
+//! and sendto() were told. With the endpoint in the key, a socket that went on to something else
+//! is not told the old answer.
 
 use crate::{Ip, Port};
 
-/// Value of the map `socket_peers`.
+/// Key of the map `socket_peers`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketPeer {
-    frontend: Ip,
-    endpoint: Ip,
-    frontend_port: Port,
-    endpoint_port: Port,
-    zero: [u8; 4],
+    /// The kernel's number of the socket (`bpf_get_socket_cookie`), host order.
+    pub cookie: u64,
+    /// The endpoint's address.
+    pub address: Ip,
+    /// The endpoint's port.
+    pub port: Port,
+    zeros: u16,
+    more_zeros: u32,
 }
 
-crate::plain_bytes!(SocketPeer, 40);
+crate::plain_bytes!(SocketPeer, 32);
 
 impl SocketPeer {
-    /// A socket that dialled `frontend` and was connected to `endpoint`.
+    /// The socket `cookie` and the endpoint that it talks to.
     #[inline(always)]
     #[must_use]
-    pub const fn new(frontend: (Ip, Port), endpoint: (Ip, Port)) -> Self {
+    pub const fn new(cookie: u64, (address, port): (Ip, Port)) -> Self {
         Self {
-            frontend: frontend.0,
-            endpoint: endpoint.0,
-            frontend_port: frontend.1,
-            endpoint_port: endpoint.1,
-            zero: [0; 4],
+            cookie,
+            address,
+            port,
+            zeros: 0,
+            more_zeros: 0,
         }
-    }
-
-    /// What the application dialled.
-    #[inline(always)]
-    #[must_use]
-    pub const fn frontend(&self) -> (Ip, Port) {
-        (self.frontend, self.frontend_port)
-    }
-
-    /// What the kernel connected it to.
-    #[inline(always)]
-    #[must_use]
-    pub const fn endpoint(&self) -> (Ip, Port) {
-        (self.endpoint, self.endpoint_port)
     }
 }

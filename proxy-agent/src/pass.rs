@@ -51,6 +51,9 @@ pub enum PassError {
     /// The kernel parameters.
     #[error(transparent)]
     Sysctl(#[from] SysctlError),
+    /// The node's network namespace.
+    #[error("cannot tell this node's network namespace (SO_NETNS_COOKIE): {0}")]
+    Namespace(io::Error),
     /// The CNI configuration.
     #[error("cannot {doing} the CNI configuration {path}: {source}")]
     CniConfig {

@@ -4,7 +4,7 @@
 mod kernel;
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -37,6 +37,7 @@ impl Group {
             loaded.pin(Outdated(name), pins).expect("a pin");
         }
         group.attach();
+        group.kernel.this_node(true);
         Some(group)
     }
 
@@ -57,6 +58,23 @@ impl Group {
         );
     }
 
+    /// Sends "hello" to `at` from an unconnected UDP socket in the cgroup, and returns the answer
+    /// and who it came from.
+    fn ask(&self, at: &str) -> String {
+        let (address, port) = at.rsplit_once(':').expect("address:port");
+        let script = r#"
+            my ($address, $port) = @ARGV;
+            socket(my $s, AF_INET, SOCK_DGRAM, 0) or die "socket: $!";
+            send($s, "hello", 0, pack_sockaddr_in($port, inet_aton($address))) or die "send: $!";
+            local $SIG{ALRM} = sub { print "no answer"; exit };
+            alarm 5;
+            my $from = recv($s, my $word, 16, 0);
+            my ($p, $a) = unpack_sockaddr_in($from);
+            print "$word from ", inet_ntop(AF_INET, $a), ":$p";
+        "#;
+        self.perl(script, &[address, port])
+    }
+
     /// Runs a perl client in the cgroup: connects a socket of `family` and `kind` to `at`, and
     /// prints its peer, or the error.
     fn connect(&self, family: &str, kind: &str, at: &str) -> String {
@@ -73,9 +91,13 @@ impl Group {
                                : unpack_sockaddr_in(getpeername $s);
             print inet_ntop($six ? AF_INET6 : AF_INET, $a), ":$p";
         "#;
+        self.perl(script, &[family, kind, address, port])
+    }
+
+    fn perl(&self, script: &str, arguments: &[&str]) -> String {
         let procs = self.path.join("cgroup.procs");
         let mut command = Command::new("perl");
-        command.args(["-MSocket=:all", "-e", script, family, kind, address, port]);
+        command.args(["-MSocket=:all", "-e", script]).args(arguments);
         // SAFETY: the closure only writes a short string to a file of its own; it runs in the
         // child between fork and exec.
         unsafe { command.pre_exec(move || fs::write(&procs, "0")) };
@@ -139,6 +161,57 @@ fn what_is_no_tcp_frontend_is_left_alone() {
         WEB,
         "datagrams are for the packet programs"
     );
+    assert_eq!(group.kernel.counters(), counted([]));
+}
+
+#[test]
+fn the_nodes_own_address_leads_to_a_host_port_even_without_the_socket_path() {
+    let Some(mut group) = Group::new("host-port") else {
+        return;
+    };
+    group.kernel.this_node(false);
+    let listener = TcpListener::bind("127.0.0.7:8080").expect("a listener");
+    let socket = UdpSocket::bind("127.0.0.7:8080").expect("a socket");
+    ip("addr add 172.30.0.11/32 dev lo");
+    group.kernel.node_address("172.30.0.11");
+    group.kernel.host_port("0.0.0.0:8000", TCP, "127.0.0.7:8080");
+    group.kernel.host_port("127.0.0.1:8000", UDP, "127.0.0.7:8080");
+    for at in ["127.0.0.1:8000", "172.30.0.11:8000"] {
+        assert_eq!(group.connect("inet", "tcp", at), at, "tcp");
+        listener.accept().expect("the connection arrived");
+    }
+    let at = "127.0.0.1:8000";
+    assert_eq!(group.connect("inet", "udp", at), at, "connected udp");
+    assert_eq!(
+        group.connect("inet", "udp", "172.30.0.11:8000"),
+        "172.30.0.11:8000",
+        "only at its hostIP"
+    );
+    assert_eq!(group.kernel.counters(), counted([("socket-translated", 3)]));
+
+    let answer = std::thread::spawn(move || {
+        let mut word = [0; 16];
+        let (len, from) = socket.recv_from(&mut word).expect("the question");
+        socket.send_to(&word[..len], from).expect("the answer");
+    });
+    assert_eq!(group.ask(at), format!("hello from {at}"), "unconnected udp");
+    answer.join().expect("it answered");
+
+    group.kernel.point(frontend(WEB, TCP), &[]);
+    let refused = group.connect("inet", "tcp", "127.0.0.1:8001");
+    assert_eq!(refused, "Connection refused", "nobody there");
+    assert_eq!(group.kernel.counters()["socket-translated"], 4);
+}
+
+#[test]
+fn a_pods_loopback_is_its_own() {
+    let Some(mut group) = Group::new("pod-loopback") else {
+        return;
+    };
+    group.kernel.host_port("0.0.0.0:8000", TCP, "127.0.0.7:8080");
+    let _listener = TcpListener::bind("127.0.0.7:8080").expect("a listener");
+    group.kernel.node_elsewhere();
+    assert_eq!(group.connect("inet", "tcp", "127.0.0.1:8000"), "Connection refused");
     assert_eq!(group.kernel.counters(), counted([]));
 }
 

@@ -131,17 +131,43 @@ pub fn connect6(ctx: SockAddrContext) -> i32 {
     socket_verdict(socket::connect(&socket::V6(ctx)))
 }
 
+/// sendto() of an IPv4 UDP socket that names an address.
+#[cgroup_sock_addr(sendmsg4)]
+pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
+    socket_verdict(socket::sendmsg(&socket::V4(ctx)))
+}
+
+/// sendto() of an IPv6 UDP socket that names an address.
+#[cgroup_sock_addr(sendmsg6)]
+pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
+    socket_verdict(socket::sendmsg(&socket::V6(ctx)))
+}
+
+/// recvfrom() of an IPv4 UDP socket: who answered.
+#[cgroup_sock_addr(recvmsg4)]
+pub fn recvmsg4(ctx: SockAddrContext) -> i32 {
+    socket::recvmsg(&socket::V4(ctx));
+    verdict::PROCEED
+}
+
+/// recvfrom() of an IPv6 UDP socket: who answered.
+#[cgroup_sock_addr(recvmsg6)]
+pub fn recvmsg6(ctx: SockAddrContext) -> i32 {
+    socket::recvmsg(&socket::V6(ctx));
+    verdict::PROCEED
+}
+
 /// getpeername() of an IPv4 socket: what connect() was asked for.
 #[cgroup_sock_addr(getpeername4)]
 pub fn getpeername4(ctx: SockAddrContext) -> i32 {
-    socket::getpeername(&socket::V4(ctx));
+    socket::show_frontend(&socket::V4(ctx));
     verdict::PROCEED
 }
 
 /// getpeername() of an IPv6 socket.
 #[cgroup_sock_addr(getpeername6)]
 pub fn getpeername6(ctx: SockAddrContext) -> i32 {
-    socket::getpeername(&socket::V6(ctx));
+    socket::show_frontend(&socket::V6(ctx));
     verdict::PROCEED
 }
 

@@ -2,7 +2,7 @@
 
 use packet::choice;
 use proxy_abi::host_port::{ANY_V4, ANY_V6};
-use proxy_abi::{Endpoint, FlowKey, Frontend, FrontendKey, HostPort, Ip, List, Port, Treatment};
+use proxy_abi::{Endpoint, Frontend, FrontendKey, HostPort, Ip, List, Port, Treatment};
 
 use crate::maps;
 use crate::parse::{Content, Packet};
@@ -105,7 +105,7 @@ pub(crate) fn find(packet: &Packet, client: Client, service: &mut Service) -> bo
     if packet.content != Content::Opening || !maps::is_nodes(&key.destination) {
         return false;
     }
-    let Some(found) = host_port(key) else {
+    let Some(found) = host_port(key.towards(), key.protocol) else {
         return false;
     };
     *service = Service {
@@ -129,14 +129,10 @@ pub(crate) fn at(address: Ip, port: Port, protocol: u8) -> Option<Frontend> {
 
 /// The pod whose host port a destination is, that is an address of this node.
 #[inline(always)]
-pub(crate) fn host_port(key: &FlowKey) -> Option<HostPort> {
-    let at = |address| FrontendKey::new(address, key.destination_port, key.protocol);
-    let any = if key.destination.is_v4() {
-        ANY_V4
-    } else {
-        ANY_V6
-    };
-    maps::host_port(&at(key.destination)).or_else(|| maps::host_port(&at(any)))
+pub(crate) fn host_port((address, port): (Ip, Port), protocol: u8) -> Option<HostPort> {
+    let at = |address| FrontendKey::new(address, port, protocol);
+    let any = if address.is_v4() { ANY_V4 } else { ANY_V6 };
+    maps::host_port(&at(address)).or_else(|| maps::host_port(&at(any)))
 }
 
 /// The endpoint number `index` of a list; `index` must be below its count.

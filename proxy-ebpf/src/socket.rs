@@ -2,12 +2,16 @@
 //! at an endpoint once, and no packet of the connection is ever rewritten.
 //!
 //! TCP only: a connected UDP socket would stay on its endpoint after the endpoint's death, so
-//! datagrams are translated packet by packet.
+//! datagrams are translated packet by packet. But what a process of the node sends to an address
+//! of the node itself never comes by a packet program: such datagrams are pointed at an endpoint
+//! here, and such connections even where the socket path is switched off. And a frontend that asks
+//! for the client's address (affinity, source ranges) is the packet programs' business, because a
+//! socket that connects has none yet.
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::programs::SockAddrContext;
 use packet::choice;
-use proxy_abi::{Ip, Port, SocketPeer, protocol};
+use proxy_abi::{Endpoint, Ip, Port, Treatment, protocol};
 
 use crate::verdict::SocketOutcome;
 use crate::{maps, service};
@@ -75,42 +79,100 @@ impl Address for V6 {
 /// Points a connect() to a frontend at one of its endpoints.
 #[inline(always)]
 pub(crate) fn connect(address: &impl Address) -> SocketOutcome {
-    if protocol_of(address) != u32::from(protocol::TCP) {
-        return SocketOutcome::NotOurs;
-    }
+    point(address, true)
+}
+
+/// Points a datagram, sent to an address that is named with it, to an endpoint.
+#[inline(always)]
+pub(crate) fn sendmsg(address: &impl Address) -> SocketOutcome {
+    point(address, false)
+}
+
+#[inline(always)]
+fn point(address: &impl Address, connects: bool) -> SocketOutcome {
+    let protocol = match protocol_of(address) {
+        number if number == u32::from(protocol::TCP) && connects => protocol::TCP,
+        number if number == u32::from(protocol::UDP) => protocol::UDP,
+        _ => return SocketOutcome::NotOurs,
+    };
     let dialled = (address.ip(), port(address));
-    let Some(frontend) = service::at(dialled.0, dialled.1, protocol::TCP) else {
+    let node = maps::this_node();
+    let own = is_nodes_address(&dialled.0) && maps::is_nodes_own(address.context(), &node);
+    if !own && !(protocol == protocol::TCP && node.socket_path()) {
         return SocketOutcome::NotOurs;
-    };
-    if frontend.offer.inside.count == 0 {
-        return SocketOutcome::Refused;
     }
-    // SAFETY: the helper takes nothing and returns a number.
-    let random = unsafe { bpf_get_prandom_u32() };
-    let Ok(endpoint) = service::endpoint(
-        frontend.offer.inside,
-        choice::index(random, frontend.offer.inside.count),
-    ) else {
-        // An empty slot is the agent's mistake: the packet path will count and drop it.
-        return SocketOutcome::NotOurs;
+    let endpoint = match choose(dialled, protocol, own) {
+        Chosen::Endpoint(endpoint) => endpoint,
+        Chosen::Nothing => return SocketOutcome::NotOurs,
+        Chosen::Nobody => return SocketOutcome::Refused,
     };
-    maps::remember_peer(address.context(), &SocketPeer::new(dialled, endpoint.at()));
+    maps::remember_peer(address.context(), dialled, endpoint.at());
     address.set_ip(endpoint.address);
     set_port(address, endpoint.port);
     SocketOutcome::Translated
 }
 
-/// Shows the frontend that connect() was asked for, while the socket is connected to the endpoint
-/// that it was given.
+/// What stands where a socket wants to go.
+enum Chosen {
+    /// This one takes it.
+    Endpoint(Endpoint),
+    /// Nothing of ours, or nothing for a socket.
+    Nothing,
+    /// A frontend without endpoints.
+    Nobody,
+}
+
 #[inline(always)]
-pub(crate) fn getpeername(address: &impl Address) {
-    let Some(peer) = maps::peer(address.context()) else {
-        return;
+fn choose(dialled: (Ip, Port), protocol: u8, own: bool) -> Chosen {
+    let Some(frontend) = service::at(dialled.0, dialled.1, protocol) else {
+        return match own {
+            true => service::host_port(dialled, protocol)
+                .map_or(Chosen::Nothing, |found| Chosen::Endpoint(found.endpoint)),
+            false => Chosen::Nothing,
+        };
     };
-    if peer.endpoint() == (address.ip(), port(address)) {
-        let (ip, port) = peer.frontend();
-        address.set_ip(ip);
-        set_port(address, port);
+    let offer = frontend.offer;
+    let asks = offer.affinity_seconds != 0 || offer.treatment.has(Treatment::SOURCE_RANGES);
+    if asks && !own {
+        return Chosen::Nothing;
+    }
+    if offer.inside.count == 0 {
+        return Chosen::Nobody;
+    }
+    // SAFETY: the helper takes nothing and returns a number.
+    let random = unsafe { bpf_get_prandom_u32() };
+    match service::endpoint(offer.inside, choice::index(random, offer.inside.count)) {
+        Ok(endpoint) => Chosen::Endpoint(endpoint),
+        // An empty slot is the agent's mistake: the packet path will count and drop it.
+        Err(_) => Chosen::Nothing,
+    }
+}
+
+/// Whether an address leads to the node itself, from the node.
+#[inline(always)]
+fn is_nodes_address(address: &Ip) -> bool {
+    let loopback = match address.as_v4() {
+        Some([first, ..]) => first == 127,
+        None => address.halves() == (0, 1),
+    };
+    loopback || maps::is_nodes(address)
+}
+
+/// Shows the frontend that connect() was asked for, while the socket is connected to the endpoint
+/// that it was given; or the one to which the datagram went that is now answered.
+#[inline(always)]
+pub(crate) fn show_frontend(address: &impl Address) {
+    if let Some(frontend) = maps::asked_for(address.context(), (address.ip(), port(address))) {
+        address.set_ip(frontend.address);
+        set_port(address, frontend.port);
+    }
+}
+
+/// The same for a datagram that is received; only the node's own sockets have been given endpoints.
+#[inline(always)]
+pub(crate) fn recvmsg(address: &impl Address) {
+    if maps::is_nodes_own(address.context(), &maps::this_node()) {
+        show_frontend(address);
     }
 }
 

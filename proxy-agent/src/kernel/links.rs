@@ -156,6 +156,10 @@ fn attach_cgroup(pin: &Path, name: &str, cgroup: &Path) -> Result<FdLink, String
     let call = match name {
         program::CONNECT4 => CgroupSockAddrAttachType::Connect4,
         program::CONNECT6 => CgroupSockAddrAttachType::Connect6,
+        program::SENDMSG4 => CgroupSockAddrAttachType::UDPSendMsg4,
+        program::SENDMSG6 => CgroupSockAddrAttachType::UDPSendMsg6,
+        program::RECVMSG4 => CgroupSockAddrAttachType::UDPRecvMsg4,
+        program::RECVMSG6 => CgroupSockAddrAttachType::UDPRecvMsg6,
         program::GETPEERNAME4 => CgroupSockAddrAttachType::GetPeerName4,
         program::GETPEERNAME6 => CgroupSockAddrAttachType::GetPeerName6,
         other => return Err(format!("{other} is no program of a cgroup")),

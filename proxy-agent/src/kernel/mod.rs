@@ -6,6 +6,7 @@ pub mod filters;
 pub mod interfaces;
 pub mod links;
 pub mod maps;
+pub mod namespace;
 pub mod node_maps;
 pub mod pins;
 pub mod programs;

@@ -1,19 +1,21 @@
-//! Reads and writes the maps `node_addresses`, `inside` and `uplinks`: their only writer.
+//! Reads and writes the maps `node_addresses`, `inside`, `uplinks` and `this_node`: their only
+//! writer.
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{HashMap, Map, MapData, MapError};
+use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use proxy_abi::ownership::map;
-use proxy_abi::{Cidr, Ip, NodeAddress, Uplink};
+use proxy_abi::{Cidr, Ip, NodeAddress, ThisNode, Uplink};
 
 use super::maps::MapsError;
 use super::pins::Pins;
 use crate::plan::node_maps::{NodeMaps, Operation};
 
-/// The three maps, open.
+/// The four maps, open.
 pub struct Open {
     addresses: HashMap<MapData, Ip, NodeAddress>,
     inside: LpmTrie<MapData, Ip, u32>,
     uplinks: HashMap<MapData, u32, Uplink>,
+    this: Array<MapData, ThisNode>,
 }
 
 impl Open {
@@ -40,6 +42,9 @@ impl Open {
             uplinks: Map::HashMap(open(map::UPLINKS)?)
                 .try_into()
                 .map_err(shape(map::UPLINKS))?,
+            this: Map::Array(open(map::THIS_NODE)?)
+                .try_into()
+                .map_err(shape(map::THIS_NODE))?,
         })
     }
 
@@ -68,6 +73,7 @@ impl Open {
                 .iter()
                 .collect::<Result<_, _>>()
                 .map_err(failed)?,
+            this: self.this.get(&0, 0).map_err(failed)?,
         })
     }
 
@@ -83,6 +89,7 @@ impl Open {
             Operation::PutUplink(ifindex, uplink) => self.uplinks.insert(ifindex, uplink, 0),
             Operation::RemoveAddress(address) => gone(self.addresses.remove(address)),
             Operation::RemoveInside(cidr) => gone(self.inside.remove(&key(cidr))),
+            Operation::PutThis(this) => self.this.set(0, this, 0),
             Operation::RemoveUplink(ifindex) => gone(self.uplinks.remove(ifindex)),
         };
         done.map_err(|source| MapsError::new(operation.to_string(), source))

@@ -18,18 +18,22 @@ use proxy_abi::ownership::{map, program};
 use super::pins::Pins;
 
 /// Every program of the kernel half.
-pub const ALL: [&str; 7] = [
+pub const ALL: [&str; 11] = [
     program::FROM_POD,
     program::FROM_NETWORK,
     program::TO_NETWORK,
     program::CONNECT4,
     program::CONNECT6,
+    program::SENDMSG4,
+    program::SENDMSG6,
+    program::RECVMSG4,
+    program::RECVMSG6,
     program::GETPEERNAME4,
     program::GETPEERNAME6,
 ];
 
 /// Every map of the kernel half.
-pub const MAPS: [&str; 13] = [
+pub const MAPS: [&str; 14] = [
     map::FRONTENDS,
     map::ENDPOINTS,
     map::FLOWS,
@@ -41,6 +45,7 @@ pub const MAPS: [&str; 13] = [
     map::INSIDE,
     map::SOURCE_RANGES,
     map::UPLINKS,
+    map::THIS_NODE,
     map::FRAGMENTS,
     map::COUNTERS,
 ];

@@ -7,6 +7,7 @@ use std::io;
 
 use cluster_model::Node;
 use ipnet::IpNet;
+use proxy_abi::ThisNode;
 use proxy_abi::ownership::CNI_CONFIG_FILE;
 
 use super::PassError;
@@ -14,7 +15,7 @@ use crate::args::Options;
 use crate::kernel::pins::Pins;
 use crate::kernel::routes::Netlink;
 use crate::kernel::sysctl::Families;
-use crate::kernel::{links, node_maps, programs, sysctl};
+use crate::kernel::{links, namespace, node_maps, programs, sysctl};
 use crate::plan::filters::{Observed as PodInterface, Place};
 use crate::plan::interfaces::{self, Interface, Interfaces};
 use crate::plan::links::Observed as Link;
@@ -44,6 +45,8 @@ pub struct Observed {
     pub node_maps: NodeMaps,
     /// How packets of pods leave the cluster.
     pub masquerade: Masquerade,
+    /// What the programs should know of the node itself.
+    pub this: ThisNode,
     /// Our routes.
     pub routes: Routes,
     /// Our routing rules, by the CIDRs that they are for.
@@ -132,10 +135,7 @@ pub(super) async fn observe(
     let interfaces = netlink.interfaces().await?;
     let (routes, defaults) = netlink.routes(&interfaces).await?;
     let (place, mut waiting) = place(&nodes, options, &interfaces, &defaults);
-    let cgroup = match options.socket_lb {
-        true => Some(links::cgroup_id(&options.cgroup_root)?),
-        false => None,
-    };
+    let cgroup = Some(links::cgroup_id(&options.cgroup_root)?);
     let tunnels = place
         .as_ref()
         .is_some_and(|place| !place.ways.tunnels.is_empty());
@@ -159,6 +159,10 @@ pub(super) async fn observe(
             false => NodeMaps::default(),
         },
         masquerade,
+        this: ThisNode::new(
+            namespace::cookie().map_err(PassError::Namespace)?,
+            options.socket_lb,
+        ),
         routes,
         cni_config: read_config(options)?,
         nodes,

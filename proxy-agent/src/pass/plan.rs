@@ -69,6 +69,7 @@ pub(super) fn plan(
         own: &place.own,
         node_ports: &here.node_port_addresses(Some(&place.own)),
         masquerade: &observed.masquerade,
+        this: observed.this,
     };
     plan.node_maps = node_maps::diff(&observed.node_maps, &node_maps::wanted(&facts));
     let remade = plan.ways(observed, place);

@@ -104,6 +104,10 @@ pub fn wanted<'a>(
         let sockets = [
             program::CONNECT4,
             program::CONNECT6,
+            program::SENDMSG4,
+            program::SENDMSG6,
+            program::RECVMSG4,
+            program::RECVMSG6,
             program::GETPEERNAME4,
             program::GETPEERNAME6,
         ];

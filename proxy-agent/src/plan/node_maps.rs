@@ -1,5 +1,5 @@
-//! What the programs must know of the node and its cluster: the maps `node_addresses`, `inside`
-//! and `uplinks`.
+//! What the programs must know of the node and its cluster: the maps `node_addresses`, `inside`,
+//! `uplinks` and `this_node`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use cluster_model::Node;
 use ipnet::IpNet;
-use proxy_abi::{Cidr, Ip, NodeAddress, Uplink};
+use proxy_abi::{Cidr, Ip, NodeAddress, ThisNode, Uplink};
 
 use super::interfaces::{Interface, Interfaces, is_link_local};
 use super::ports::Ports;
@@ -15,7 +15,7 @@ use super::ports::Ports;
 /// Where packets of pods always go as they are: multicast and what is of one link.
 const NEVER_OUTSIDE: [&str; 4] = ["224.0.0.0/4", "ff00::/8", "169.254.0.0/16", "fe80::/10"];
 
-/// The contents of the three maps: wanted, or observed.
+/// The contents of the four maps: wanted, or observed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeMaps {
     /// `node_addresses`.
@@ -24,6 +24,8 @@ pub struct NodeMaps {
     pub inside: BTreeSet<Cidr>,
     /// `uplinks`.
     pub uplinks: BTreeMap<u32, Uplink>,
+    /// `this_node`.
+    pub this: ThisNode,
 }
 
 /// With what addresses and ports packets of pods leave the cluster.
@@ -50,6 +52,8 @@ pub struct Facts<'a> {
     pub node_ports: &'a [IpAddr],
     /// As the options say.
     pub masquerade: &'a Masquerade,
+    /// The node itself, as the kernel and the options say.
+    pub this: ThisNode,
 }
 
 /// One change of a map.
@@ -67,6 +71,8 @@ pub enum Operation {
     PutUplink(u32, Uplink),
     /// Removes one.
     RemoveUplink(u32),
+    /// Says what the node is.
+    PutThis(ThisNode),
 }
 
 /// What the maps should hold.
@@ -79,6 +85,7 @@ pub fn wanted(facts: &Facts<'_>) -> NodeMaps {
         uplinks: uplinks
             .map(|interface| (interface.ifindex, uplink(interface, facts)))
             .collect(),
+        this: facts.this,
     }
 }
 
@@ -144,6 +151,9 @@ fn uplink(interface: &Interface, facts: &Facts<'_>) -> Uplink {
 #[must_use]
 pub fn diff(observed: &NodeMaps, wanted: &NodeMaps) -> Vec<Operation> {
     let mut operations = Vec::new();
+    if observed.this != wanted.this {
+        operations.push(Operation::PutThis(wanted.this));
+    }
     let new = wanted
         .addresses
         .iter()
@@ -202,6 +212,14 @@ impl fmt::Display for Operation {
                 }
             }
             Self::RemoveUplink(index) => write!(out, "interface {index} is no uplink any more"),
+            Self::PutThis(this) => {
+                let socket_path = if this.socket_path() { "on" } else { "off" };
+                write!(
+                    out,
+                    "this node's network namespace is {}, the socket path {socket_path}",
+                    this.netns_cookie
+                )
+            }
         }
     }
 }

@@ -17,8 +17,8 @@ use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions};
 use cluster_model::{FrontendKind, Protocol, ServiceName};
 use proxy_abi::{
-    Counter, Endpoint, Flow, FlowKey, FrontendKey, HostPort, Ip, NodeAddress, Pod, Port, Treatment,
-    Uplink,
+    Counter, Endpoint, Flow, FlowKey, FrontendKey, HostPort, Ip, NodeAddress, Pod, Port, ThisNode,
+    Treatment, Uplink,
 };
 use proxy_agent::kernel::maps::ServiceMaps;
 use proxy_agent::kernel::pins::Pins;
@@ -198,6 +198,31 @@ impl Kernel {
             frontend(at, protocol),
             HostPort::new(endpoint(pod), LOOPBACK),
         );
+    }
+
+    /// Tells the programs that the test's network namespace is the node's own.
+    pub(crate) fn this_node(&mut self, socket_path: bool) {
+        let cookie = proxy_agent::kernel::namespace::cookie().expect("a number");
+        let mut map: aya::maps::Array<MapData, ThisNode> =
+            aya::maps::Map::Array(self.map("this_node"))
+                .try_into()
+                .expect("its shape");
+        map.set(0, ThisNode::new(cookie, socket_path), 0)
+            .expect("a value");
+    }
+
+    /// Tells them that it is a pod's.
+    pub(crate) fn node_elsewhere(&mut self) {
+        let mut map: aya::maps::Array<MapData, ThisNode> =
+            aya::maps::Map::Array(self.map("this_node"))
+                .try_into()
+                .expect("its shape");
+        map.set(0, ThisNode::new(1, true), 0).expect("a value");
+    }
+
+    /// Makes `address` one of the node's own.
+    pub(crate) fn node_address(&mut self, address: &str) {
+        self.insert("node_addresses", ip_of(address), NodeAddress::new(true));
     }
 
     fn insert<K: aya::Pod, V: aya::Pod>(&mut self, map: &str, key: K, value: V) {

@@ -8,12 +8,13 @@
 //! | `openings` | tuple on arrival -> tuple to write | packet programs | least recently used goes |
 //! | `flows` | the same, once both sides have spoken | packet programs | it stays in `openings` |
 //! | `fragments` | datagram -> its ports | packet programs | least recently used goes |
-//! | `socket_peers` | socket cookie -> frontend and endpoint | socket programs | the same |
+//! | `socket_peers` | socket and endpoint -> frontend | socket programs | the same |
 //! | `pods` | address -> interface and Ethernet address | CNI plugin | ADD fails |
 //! | `node_addresses` | address -> flags | agent | the agent reports it |
 //! | `inside` | prefix -> nothing | agent | the agent reports it |
 //! | `source_ranges` | service and prefix -> nothing | agent | the agent reports it |
 //! | `uplinks` | interface -> masquerade's address and ports | agent | the agent reports it |
+//! | `this_node` | 0 -> network namespace, switches | agent | fixed |
 //! | `counters` | counter -> packets or sockets, per CPU | all programs | fixed |
 //!
 //! All of these are pinned by name, so that they outlive the agent. Sizes are defaults; the agent

@@ -1,36 +1,56 @@
-//! What sockets dialled.
+//! What sockets asked for, and whose they are.
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::BPF_ANY;
-use aya_ebpf::helpers::bpf_get_socket_cookie;
+use aya_ebpf::helpers::{bpf_get_netns_cookie, bpf_get_socket_cookie};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::LruHashMap;
+use aya_ebpf::maps::{Array, LruHashMap};
 use aya_ebpf::programs::SockAddrContext;
-use proxy_abi::SocketPeer;
+use proxy_abi::{Endpoint, Ip, Port, SocketPeer, ThisNode};
 
-/// One entry for each socket that dialled a frontend.
+/// One entry for each socket that named a frontend, and each endpoint that it was given.
 #[map(name = "socket_peers")]
-static SOCKET_PEERS: LruHashMap<u64, SocketPeer> = LruHashMap::pinned(65_536, 0);
+static SOCKET_PEERS: LruHashMap<SocketPeer, Endpoint> = LruHashMap::pinned(65_536, 0);
 
-/// Remembers what a socket asked for.
+/// This node.
+#[map(name = "this_node")]
+static THIS_NODE: Array<ThisNode> = Array::pinned(1, 0);
+
+/// What the agent says of this node; zeros until it has.
 #[inline(always)]
-pub(crate) fn remember_peer(socket: &SockAddrContext, peer: &SocketPeer) {
-    // A full table can only mean a lost race for an LRU element; getpeername() then shows the
-    // endpoint, and the connection is as good as any.
-    _ = SOCKET_PEERS.insert(cookie(socket), peer, u64::from(BPF_ANY));
+pub(crate) fn this_node() -> ThisNode {
+    THIS_NODE.get(0).copied().unwrap_or_default()
 }
 
-/// What a socket asked for.
+/// Whether a socket is in the node's own network namespace, rather than a pod's.
 #[inline(always)]
-pub(crate) fn peer(socket: &SockAddrContext) -> Option<SocketPeer> {
-    // SAFETY: the memory stays this map's, and every bit pattern is a value. The worst that a
-    // recycled element does is show an endpoint that the caller compares with the real peer before
-    // it believes it.
-    unsafe { SOCKET_PEERS.get(cookie(socket)) }.copied()
+pub(crate) fn is_nodes_own(socket: &SockAddrContext, node: &ThisNode) -> bool {
+    // SAFETY: the helper takes the context of a sock_addr program, which this is.
+    unsafe { bpf_get_netns_cookie(socket.as_ptr()) == node.netns_cookie }
+}
+
+/// Remembers what a socket asked for, and which endpoint it was given.
+#[inline(always)]
+pub(crate) fn remember_peer(socket: &SockAddrContext, asked: (Ip, Port), given: (Ip, Port)) {
+    // A full table can only mean a lost race for an LRU element; getpeername() then shows the
+    // endpoint, and the connection is as good as any.
+    _ = SOCKET_PEERS.insert(
+        SocketPeer::new(cookie(socket), given),
+        Endpoint::new(asked.0, asked.1),
+        u64::from(BPF_ANY),
+    );
+}
+
+/// What a socket asked for when it was given this endpoint.
+#[inline(always)]
+pub(crate) fn asked_for(socket: &SockAddrContext, given: (Ip, Port)) -> Option<Endpoint> {
+    // SAFETY: the memory stays this map's, and every bit pattern is a value. A recycled element
+    // shows another frontend while the table is full of newer ones.
+    unsafe { SOCKET_PEERS.get(SocketPeer::new(cookie(socket), given)) }.copied()
 }
 
 #[inline(always)]
 fn cookie(socket: &SockAddrContext) -> u64 {
-    // SAFETY: the helper takes the context of a sock_addr program, which this is.
+    // SAFETY: as for `is_nodes_own`.
     unsafe { bpf_get_socket_cookie(socket.as_ptr()) }
 }

@@ -50,6 +50,7 @@ fn maps(masquerade: &Masquerade) -> NodeMaps {
         own: &nodes[0],
         node_ports: &Here::new("node-1").node_port_addresses(Some(&nodes[0])),
         masquerade,
+        this: ThisNode::new(4, true),
     })
 }
 
@@ -91,6 +92,7 @@ fn a_fresh_node_enters_everything() {
         "224.0.0.0/4 is inside the cluster",
         "fd00::11/128 is inside the cluster",
         "fd00:10:244:2::/64 is inside the cluster",
+        "this node's network namespace is 4, the socket path on",
         "uplink 2 masquerades with 172.30.0.11 and fd00::11, ports 61000 to 65535",
         "uplink 3 masquerades with 192.168.0.2, ports 61000 to 65535",
     ];
