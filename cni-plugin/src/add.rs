@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use netlink_packet_route::route::{RouteHeader, RouteType};
 use nix::errno::Errno;
-use proxy_abi::Pod;
-use proxy_abi::ownership::map::PODS;
+use proxy_abi::ownership::map::{HOST_PORTS, PODS};
 use proxy_abi::ownership::program::FROM_POD;
 
 use crate::error::Error;
+use crate::host_ports;
 use crate::lease::{Boot, Leases};
 use crate::message;
 use crate::namespace::PodNamespace;
 use crate::netlink::Netlink;
 use crate::plan::Plan;
-use crate::pods::Pods;
 use crate::program::{Attach, Program};
 use crate::reply::{self, Reply};
 use crate::request::{Add, Shape};
 use crate::sysctl;
+use crate::table::{HostPorts, Pods};
 use crate::undo::{Done, Undo};
 
 /// How long the kernel may take to put an IPv6 address to use: it takes microseconds.
@@ -39,13 +39,15 @@ pub(crate) fn add(request: &Add) -> Result<Reply, Error> {
     refuse_taken_name(&request.shape, &mut node.in_pod)?;
 
     let attachment = &request.shape.attachment;
-    let mut undo = Undo::of(attachment);
+    let mut undo = Undo::of(attachment, &request.shape.places.network);
     let folder = &request.shape.places.leases;
     let boot = Boot::current();
     let addresses = Leases::of(folder).acquire(&request.pools, attachment, boot.as_ref())?;
     undo.note(Done::Leases(folder.clone(), addresses.clone()));
     let plan = Plan::new(&request.shape, &addresses, sysctl::has_ipv6());
-    node.apply(&plan, &mut undo)?;
+    if let Err(error) = node.apply(&plan, &mut undo) {
+        return Err(undo.all(error));
+    }
     undo.clear();
     Ok(Reply::Attached(reply::result(request, &plan)))
 }
@@ -55,6 +57,8 @@ struct Node {
     namespace: PodNamespace,
     program: Program,
     pods: Pods,
+    /// Of use to a pod that is to have one.
+    host_ports: Option<HostPorts>,
     in_pod: Netlink,
     on_node: Netlink,
 }
@@ -65,6 +69,10 @@ impl Node {
         Ok(Self {
             program: Program::open(&shape.places.program_pin(FROM_POD))?,
             pods: Pods::open(&shape.places.map_pin(PODS))?,
+            host_ports: match shape.mappings.is_empty() {
+                true => None,
+                false => Some(HostPorts::open(&shape.places.map_pin(HOST_PORTS))?),
+            },
             in_pod: namespace.netlink()?,
             on_node: Netlink::open()?,
             namespace,
@@ -78,7 +86,7 @@ impl Node {
         self.create(plan)?;
         // Undone from the last: the interface first, then the pin, as in DEL.
         undo.note(Done::Pin(plan.link_pin.clone()));
-        undo.note(Done::Interface(plan.host.name.clone()));
+        undo.note(Done::Interface);
 
         let host = index_of(&mut self.on_node, &plan.host.name)?;
         sysctl::set(&plan.host.sysctls)?;
@@ -131,9 +139,15 @@ impl Node {
     fn announce(&self, plan: &Plan, host: u32, undo: &mut Undo<'_>) -> Result<(), Error> {
         let addresses: Vec<_> = plan.pod.addresses.iter().map(IpNet::addr).collect();
         undo.note(Done::Entries(plan.pods_pin.clone(), addresses.clone()));
-        let pod = Pod::new(host, plan.pod.mac.0);
-        let mut entries = addresses.into_iter();
-        entries.try_for_each(|address| self.pods.set(address, pod))
+        let pod = plan.entry(host);
+        for address in addresses {
+            self.pods.set(&address.into(), &pod)?;
+        }
+        let Some(ports) = &self.host_ports else {
+            return Ok(());
+        };
+        undo.note(Done::HostPorts(plan.host_ports_pin.clone(), host));
+        host_ports::claim(ports, &self.pods, &plan.host_ports, host)
     }
 
     fn create(&mut self, plan: &Plan) -> Result<(), Error> {

@@ -2,20 +2,20 @@
 //! beyond what a result can say.
 
 use ipnet::IpNet;
-use proxy_abi::ownership::map::PODS;
+use proxy_abi::ownership::map::{HOST_PORTS, PODS};
 
 use crate::attachment::Mac;
-use crate::compare::{Difference, Seen, compare};
+use crate::compare::{Difference, Seen, SeenPort, compare};
 use crate::error::Error;
 use crate::lease::Leases;
 use crate::namespace::PodNamespace;
 use crate::netlink::Netlink;
 use crate::observe;
 use crate::plan::{Plan, Route, Sysctl};
-use crate::pods::Pods;
 use crate::reply::Reply;
 use crate::request::{Check, Shape};
 use crate::sysctl;
+use crate::table::{HostPorts, Pods};
 
 /// Looks whether a pod is on the network as ADD put it there.
 ///
@@ -89,7 +89,9 @@ fn see(plan: &Plan, shape: &Shape, namespace: &PodNamespace) -> Result<Seen, Err
     let leases = Leases::of(&shape.places.leases);
     let pods = Pods::open(&shape.places.map_pin(PODS))?;
     let addresses: Vec<_> = plan.pod.addresses.iter().map(IpNet::addr).collect();
-    let entries = addresses.iter().map(|it| Ok((*it, pods.get(*it)?)));
+    let entries = addresses
+        .iter()
+        .map(|it| Ok((*it, pods.get(&(*it).into())?)));
     Ok(Seen {
         pod: observe::end(&mut namespace.netlink()?, &plan.pod.name)?,
         host,
@@ -100,7 +102,17 @@ fn see(plan: &Plan, shape: &Shape, namespace: &PodNamespace) -> Result<Seen, Err
             .map(|it| (*it, leases.owner(*it)))
             .collect(),
         entries: entries.collect::<Result<_, Error>>()?,
+        host_ports: host_ports(plan, shape)?,
     })
+}
+
+fn host_ports(plan: &Plan, shape: &Shape) -> Result<Vec<SeenPort>, Error> {
+    if plan.host_ports.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ports = HostPorts::open(&shape.places.map_pin(HOST_PORTS))?;
+    let keys = plan.host_ports.keys();
+    keys.map(|key| Ok((*key, ports.get(key)?))).collect()
 }
 
 /// The settings of the host end, also those that ADD makes by netlink. Those in the pod are the

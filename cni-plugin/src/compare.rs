@@ -3,11 +3,12 @@
 use std::fmt::{self, Debug, Display};
 use std::net::IpAddr;
 
-use proxy_abi::Pod;
 use proxy_abi::ownership::ROUTE_PROTOCOL;
 use proxy_abi::ownership::program::FROM_POD;
+use proxy_abi::{FrontendKey, HostPort, Pod};
 
 use crate::attachment::Mac;
+use crate::host_ports;
 use crate::observe::SeenEnd;
 use crate::plan::{End, Plan, Sysctl};
 
@@ -41,6 +42,9 @@ impl Difference {
     }
 }
 
+/// A port of the node and what the programs know of it.
+pub(crate) type SeenPort = (FrontendKey, Option<HostPort>);
+
 /// All that an attachment consists of, as found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
@@ -56,6 +60,8 @@ pub(crate) struct Seen {
     pub(crate) leases: Vec<(IpAddr, Option<String>)>,
     /// Each address and what the programs know of it.
     pub(crate) entries: Vec<(IpAddr, Option<Pod>)>,
+    /// Each of the node's ports that should be the pod's.
+    pub(crate) host_ports: Vec<SeenPort>,
 }
 
 /// Everything of the plan that is not there, or not so. What is there besides is not looked at:
@@ -84,13 +90,7 @@ pub(crate) fn compare(plan: &Plan, owner: &str, seen: &Seen) -> Vec<Difference> 
         let what = format!("lease of {address}");
         differences.unless_equal(what, &told(owner), found.as_deref().map(told).as_ref());
     }
-    let index = seen.host.as_ref().map_or(0, |host| host.link.index);
-    let told = |pod: &Pod| format!("interface {} and {}", pod.ifindex, Mac(pod.mac));
-    let entry = told(&Pod::new(index, plan.pod.mac.0));
-    for (address, found) in &seen.entries {
-        let what = format!("entry of {address} in the map pods");
-        differences.unless_equal(what, &entry, found.as_ref().map(told).as_ref());
-    }
+    differences.entries(plan, seen);
     differences.0
 }
 
@@ -112,6 +112,31 @@ impl Differences {
                 found: found.to_string(),
             }),
             None => self.0.push(Difference::missing(what, expected)),
+        }
+    }
+
+    fn entries(&mut self, plan: &Plan, seen: &Seen) {
+        let index = seen.host.as_ref().map_or(0, |host| host.link.index);
+        let told = |pod: &Pod| {
+            let limit = if pod.is_shaped() { ", limited" } else { "" };
+            format!("interface {} and {}{limit}", pod.ifindex, Mac(pod.mac))
+        };
+        let entry = told(&plan.entry(index));
+        for (address, found) in &seen.entries {
+            let what = format!("entry of {address} in the map pods");
+            self.unless_equal(what, &entry, found.as_ref().map(told).as_ref());
+        }
+        let told = |port: &HostPort| {
+            let endpoint = host_ports::at(&port.endpoint);
+            format!("{endpoint} behind interface {}", port.ifindex)
+        };
+        for (key, found) in &seen.host_ports {
+            let Some(endpoint) = plan.host_ports.get(key) else {
+                continue;
+            };
+            let what = format!("entry of {} in the map host_ports", host_ports::told(key));
+            let expected = told(&HostPort::new(*endpoint, index));
+            self.unless_equal(what, &expected, found.as_ref().map(told).as_ref());
         }
     }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::attachment::is_plain_name;
 use crate::error::Error;
+use crate::mappings::Mappings;
 use crate::plan::SMALLEST_IPV6_MTU;
 use crate::program::Attach;
 use crate::range::RangeSet;
@@ -162,12 +163,29 @@ impl Config {
     /// clsact. It acts on what the runtime says under this key, as this plugin does when its
     /// entry in the list has the capability `bandwidth`.
     pub(crate) fn attach(&self) -> Attach {
-        let rate = self.runtime_config["bandwidth"]["egressRate"].as_f64();
-        if rate.is_some_and(|bits_a_second| bits_a_second > 0.0) {
+        if self.limits("egressRate") {
             Attach::Link
         } else {
             Attach::Filter
         }
+    }
+
+    /// Whether the `bandwidth` plugin is to limit what the pod sends or receives.
+    pub(crate) fn shaped(&self) -> bool {
+        self.limits("egressRate") || self.limits("ingressRate")
+    }
+
+    fn limits(&self, rate: &str) -> bool {
+        let rate = self.runtime_config["bandwidth"][rate].as_f64();
+        rate.is_some_and(|bits_a_second| bits_a_second > 0.0)
+    }
+
+    /// The node's ports that are to be the pod's.
+    ///
+    /// # Errors
+    /// See [`Mappings::read`].
+    pub(crate) fn mappings(&self) -> Result<Mappings, Error> {
+        Mappings::read(&self.runtime_config["portMappings"])
     }
 
     /// The `dns` section, which ADD hands through to its result.
@@ -211,24 +229,13 @@ impl Config {
                 "the agent decides about masquerading, for the whole node",
             ));
         }
-        let asked_for = [
-            // The place for host ports. Until they are served here the capability is not declared
-            // in the list, so that a runtime passes them to `portmap` behind this plugin.
-            (
-                "runtimeConfig.portMappings",
-                &self.runtime_config["portMappings"],
-                "host ports are portmap's, later in the list",
-            ),
-            (
+        let ranges = &self.runtime_config["ipRanges"];
+        if ranges.as_array().is_some_and(|list| !list.is_empty()) {
+            return Err(unsupported(
                 "runtimeConfig.ipRanges",
-                &self.runtime_config["ipRanges"],
+                ranges,
                 "ranges come from the ipam section",
-            ),
-        ];
-        for (key, value, why) in asked_for {
-            if value.as_array().is_some_and(|list| !list.is_empty()) {
-                return Err(unsupported(key, value, why));
-            }
+            ));
         }
         Ok(())
     }

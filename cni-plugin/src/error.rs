@@ -170,9 +170,25 @@ pub(crate) enum Error {
         /// What it is needed for.
         why: &'static str,
     },
-    /// The map of pods has no room.
+    /// A map has no room.
     #[error("the map {} is full", .0.display())]
     Full(PathBuf),
+    /// A port of the node that was asked for is another pod's.
+    #[error("host port {port} is another pod's on this node: {holder}")]
+    PortTaken {
+        /// Address, port and protocol.
+        port: String,
+        /// Whose it is.
+        holder: String,
+    },
+    /// An ADD failed, and so did taking back what it had done.
+    #[error("{cause}; what had been done could not all be undone, a DEL is needed: {}", texts(.rest))]
+    NotUndone {
+        /// Why the ADD failed.
+        cause: Box<Self>,
+        /// All that could not be taken back.
+        rest: Vec<Self>,
+    },
     /// DEL or GC went on after the first failure and found more.
     #[error("{} things could not be removed: {}", .0.len(), texts(.0))]
     Several(Vec<Self>),
@@ -241,13 +257,15 @@ impl Error {
         if let Self::Unavailable(cause) | Self::Limited(cause) = self {
             return cause.causes();
         }
-        if let Self::Several(errors) = self {
-            let each: Vec<_> = errors
-                .iter()
-                .map(Self::causes)
-                .filter(|text| !text.is_empty())
-                .collect();
-            return each.join("; ");
+        let several: Vec<&Self> = match self {
+            Self::Several(errors) => errors.iter().collect(),
+            Self::NotUndone { cause, rest } => std::iter::once(&**cause).chain(rest).collect(),
+            _ => Vec::new(),
+        };
+        if !several.is_empty() {
+            let each: Vec<_> = several.into_iter().map(Self::causes).collect();
+            let told = each.into_iter().filter(|text| !text.is_empty());
+            return told.collect::<Vec<_>>().join("; ");
         }
         let first = std::error::Error::source(self);
         let chain = std::iter::successors(first, |error| error.source());

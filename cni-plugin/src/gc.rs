@@ -4,20 +4,21 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use proxy_abi::ownership::map::PODS;
+use proxy_abi::ownership::map::{HOST_PORTS, PODS};
 use proxy_abi::ownership::program::FROM_POD;
 
 use crate::attachment::Attachment;
 use crate::config::Places;
 use crate::del;
 use crate::error::Error;
+use crate::host_ports;
 use crate::lease::{Lease, Leases};
 use crate::observe::Link;
 use crate::owned;
 use crate::pin;
-use crate::pods::Pods;
 use crate::reply::Reply;
 use crate::request::Gc;
+use crate::table::{HostPorts, Pods};
 
 /// Removes all of the network's attachments but the valid ones. Routes, neighbours and filters go
 /// with their interface.
@@ -35,15 +36,13 @@ pub(crate) fn gc(request: &Gc) -> Result<Reply, Error> {
     let (stale, kept): (Vec<_>, Vec<_>) = owned::host_ends()?.into_iter().partition(is_stale);
 
     let indices: BTreeSet<_> = kept.iter().map(|link| link.index).collect();
-    let mut errors: Vec<_> = forget(&request.places, &indices)
-        .err()
-        .into_iter()
-        .collect();
+    let forgotten = forget(&request.places, &indices);
+    let mut errors: Vec<_> = forgotten.into_iter().filter_map(Result::err).collect();
     let mut stuck = BTreeSet::new();
-    for Link { name, .. } in stale {
-        if let Err(error) = del::delete_interface(&name) {
+    for link in stale {
+        if let Err(error) = del::delete_interface(&link) {
             errors.push(error);
-            stuck.insert(name);
+            stuck.insert(link.name);
         }
     }
     let kept = kept.into_iter().map(|link| link.name);
@@ -53,12 +52,20 @@ pub(crate) fn gc(request: &Gc) -> Result<Reply, Error> {
     Ok(Reply::Done)
 }
 
-/// Removes the entries of pods whose interface is not to stay, or is gone already.
-fn forget(places: &Places, kept: &BTreeSet<u32>) -> Result<(), Error> {
-    match Pods::open_if_there(&places.map_pin(PODS))? {
-        Some(pods) => pods.remove(|_, pod| !kept.contains(&pod.ifindex)),
-        None => Ok(()),
-    }
+/// Removes the entries, also of host ports, of pods whose interface is not to stay, or is gone already.
+fn forget(places: &Places, kept: &BTreeSet<u32>) -> [Result<(), Error>; 2] {
+    let ports = HostPorts::open_if_there(&places.map_pin(HOST_PORTS));
+    let pods = Pods::open_if_there(&places.map_pin(PODS));
+    [
+        ports.and_then(|ports| match ports {
+            Some(ports) => host_ports::release(&ports, |held| !kept.contains(&held.ifindex)),
+            None => Ok(()),
+        }),
+        pods.and_then(|pods| match pods {
+            Some(pods) => pods.remove(|_, pod| !kept.contains(&pod.ifindex)),
+            None => Ok(()),
+        }),
+    ]
 }
 
 /// Removes the pins of links to interfaces that do not stand any more.

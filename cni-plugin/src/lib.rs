@@ -7,6 +7,7 @@ mod arguments;
 mod attachment;
 mod config;
 mod input;
+mod mappings;
 mod previous;
 mod range;
 mod request;
@@ -24,16 +25,17 @@ mod check;
 mod compare;
 mod del;
 mod gc;
+mod host_ports;
 mod message;
 mod namespace;
 mod netlink;
 mod observe;
 mod owned;
 mod pin;
-mod pods;
 mod program;
 mod status;
 mod sysctl;
+mod table;
 mod undo;
 
 // What is answered.
@@ -53,8 +55,13 @@ use crate::request::Request;
 #[must_use]
 pub fn run() -> ExitCode {
     let input = Input::of_this_process();
-    let outcome = panics::caught(|| answer(&input));
-    report::print(outcome, version::for_errors(&input))
+    respond(&input, answer)
+}
+
+/// Whatever comes of it, there is an answer.
+fn respond(input: &Input, work: impl FnOnce(&Input) -> Result<Reply, Error>) -> ExitCode {
+    let outcome = panics::caught(|| work(input));
+    report::print(outcome, version::for_errors(input))
 }
 
 /// Judges a request and touches nothing: the error JSON with which it would be refused, or `None`

@@ -61,11 +61,11 @@ fn end_attributes(end: &End, mtu: Option<u32>) -> Vec<LinkAttribute> {
     attributes
 }
 
-/// Removes an interface by name; the other end of a veth pair goes with it, and so do the routes,
-/// neighbours and filters of both.
-pub(crate) fn delete_link(name: &str) -> Step {
+/// Removes an interface by its number, as its name may be another's meanwhile; the other end of a
+/// veth pair goes with it, and so do the routes, neighbours and filters of both.
+pub(crate) fn delete_link(name: &str, index: u32) -> Step {
     let mut link = LinkMessage::default();
-    link.attributes = vec![LinkAttribute::IfName(name.to_owned())];
+    link.header.index = index;
     Step {
         doing: format!("delete the interface {name}"),
         flags: 0,

@@ -93,6 +93,15 @@ pub(crate) fn links(netlink: &mut Netlink) -> Result<Vec<Link>, Error> {
     objects.iter().map(link).collect()
 }
 
+/// One interface; `None` when there is none of that name.
+///
+/// # Errors
+/// When the kernel refuses, or speaks another language.
+pub(crate) fn named(netlink: &mut Netlink, name: &str) -> Result<Option<Link>, Error> {
+    let found = netlink.find(message::find_link(name))?;
+    found.as_ref().map(link).transpose()
+}
+
 /// One interface and all that belongs to it; `None` when there is none of that name.
 ///
 /// # Errors

@@ -14,12 +14,14 @@
 //! Nobody ever asks by ARP or neighbour discovery who has what, so there is nothing to wait for
 //! and nothing to spoof.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proxy_abi::ownership::{POD_NEXT_HOP_V4, POD_NEXT_HOP_V6, map, program};
+use proxy_abi::{Endpoint, FrontendKey, Pod};
 
 use crate::attachment::Mac;
 use crate::program::Attach;
@@ -43,6 +45,12 @@ pub(crate) struct Plan {
     pub(crate) link_pin: PathBuf,
     /// Pin of the map in which the programs find the pod.
     pub(crate) pods_pin: PathBuf,
+    /// Whether its traffic is to stay on the node's stack, where it is limited.
+    pub(crate) shaped: bool,
+    /// The node's ports that are the pod's, and the pod's behind them.
+    pub(crate) host_ports: BTreeMap<FrontendKey, Endpoint>,
+    /// Pin of the map in which the programs find those.
+    pub(crate) host_ports_pin: PathBuf,
 }
 
 /// One end of the veth pair and what belongs to it.
@@ -144,7 +152,16 @@ impl Plan {
             attach: shape.attach,
             link_pin,
             pods_pin: shape.places.map_pin(map::PODS),
+            shaped: shape.shaped,
+            host_ports: shape.mappings.entries(addresses),
+            host_ports_pin: shape.places.map_pin(map::HOST_PORTS),
         }
+    }
+
+    /// What the programs are to know of the pod, when its host end has that index.
+    pub(crate) fn entry(&self, host: u32) -> Pod {
+        let pod = Pod::new(host, self.pod.mac.0);
+        if self.shaped { pod.shaped() } else { pod }
     }
 }
 

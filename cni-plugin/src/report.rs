@@ -28,6 +28,7 @@ mod code {
     pub(super) const PINNED: u32 = 103;
     pub(super) const DIFFERS: u32 = 104;
     pub(super) const NODE: u32 = 105;
+    pub(super) const PORT_TAKEN: u32 = 106;
     pub(super) const BUG: u32 = 199;
 }
 
@@ -86,6 +87,8 @@ fn code_of(error: &Error) -> u32 {
         Error::Node { .. } => code::NODE,
         Error::Unavailable(_) => code::UNAVAILABLE,
         Error::Limited(_) => code::LIMITED,
+        Error::PortTaken { .. } => code::PORT_TAKEN,
+        Error::NotUndone { cause, .. } => code_of(cause),
         Error::Several(errors) => errors.first().map_or(code::BUG, code_of),
         Error::Panic(_) => code::BUG,
     }
@@ -132,6 +135,26 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_undone_comes_under_the_code_of_the_cause() {
+        let report = parsed(&Error::NotUndone {
+            cause: Error::Taken("/leases/10.0.0.2".into()).into(),
+            rest: vec![Error::file("remove the pin", "/pins/x".as_ref())(
+                std::io::Error::from_raw_os_error(13),
+            )],
+        });
+        assert_eq!(report["code"], 100);
+        let message = report["msg"].as_str().unwrap();
+        assert!(
+            message.contains("10.0.0.2") && message.contains("/pins/x"),
+            "{message}"
+        );
+        assert!(
+            report["details"].as_str().unwrap().contains("denied"),
+            "{report}"
+        );
+    }
+
+    #[test]
     fn what_status_says_is_the_cause_under_its_own_code() {
         let cause = || Error::NotReady("/sys/fs/bpf/flatnet/maps/pods".into());
         for (limited, code) in [(false, 50), (true, 51)] {
@@ -157,10 +180,14 @@ mod tests {
     fn wrong_requests_and_their_codes() {
         const GOOD: &str =
             r#"{"cniVersion":"1.0.0","name":"n","ipam":{"ranges":[[{"subnet":"10.0.0.0/24"}]]}}"#;
+        const PORT: &str = r#"{"cniVersion":"1.0.0","name":"n","ipam":{"subnet":"10.0.0.0/24"},
+            "runtimeConfig":{"portMappings":[{"hostPort":65536,"containerPort":80}]}}"#;
+        const HOST_IP: &str = r#"{"cniVersion":"1.0.0","name":"n","ipam":{"subnet":"fd00::/64"},
+            "runtimeConfig":{"portMappings":[{"hostPort":80,"containerPort":80,"hostIP":"127.0.0.1"}]}}"#;
         const OLD: &str = r#"{"cniVersion":"0.3.1","name":"n"}"#;
         const NEW: &str = r#"{"cniVersion":"1.1.0","name":"n"}"#;
         const BROKEN: &str = r#"{"cniVersion":"1.0.0","name":"n","prevResult":{"ips":7}}"#;
-        let rows: [(&str, &str, &str, u32, &str); 26] = [
+        let rows: [(&str, &str, &str, u32, &str); 28] = [
             ("CNI_COMMAND", "", GOOD, 4, "CNI_COMMAND"),
             ("CNI_COMMAND", "FLY", GOOD, 4, "CNI_COMMAND"),
             ("CNI_COMMAND", "add", GOOD, 4, "CNI_COMMAND"),
@@ -183,6 +210,8 @@ mod tests {
             ("CNI_COMMAND", "DEL", "[]", 6, "decode"),
             ("CNI_COMMAND", "VERSION ", GOOD, 4, "CNI_COMMAND"),
             ("CNI_PATH", "/bin", "{", 6, "decode"),
+            ("CNI_PATH", "/bin", PORT, 7, "portMappings[].hostPort"),
+            ("CNI_PATH", "/bin", HOST_IP, 7, "portMappings[].hostIP"),
             ("CNI_PATH", "/bin", r#"{"name":"n"}"#, 1, "0.1.0"),
             (
                 "CNI_PATH",

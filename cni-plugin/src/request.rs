@@ -9,6 +9,7 @@ use crate::config::{Config, Places, valid_attachments};
 use crate::error::Error;
 use crate::input::Input;
 use crate::lease::Pool;
+use crate::mappings::Mappings;
 use crate::previous::Previous;
 use crate::program::Attach;
 use crate::range::RangeSet;
@@ -46,6 +47,10 @@ pub(crate) struct Shape {
     pub(crate) mac: Mac,
     /// How the program is attached.
     pub(crate) attach: Attach,
+    /// Whether a later plugin limits its bandwidth, on the node's stack.
+    pub(crate) shaped: bool,
+    /// The node's ports that are the pod's.
+    pub(crate) mappings: Mappings,
 }
 
 /// A valid ADD.
@@ -138,14 +143,19 @@ fn parse_add(input: &Input) -> Result<Add, Error> {
     config.refuse_unsupported()?;
     let range_sets = config.range_sets()?;
     let wishes = config.wishes(&arguments)?;
+    let has = |ipv4| range_sets.iter().any(|set| set.is_ipv4() == ipv4);
+    let mappings = config.mappings()?;
+    mappings.judge(has(true), has(false))?;
     Ok(Add {
         version,
         shape: Shape {
             netns,
             places: config.places()?,
-            mtu: config.mtu(range_sets.iter().any(|set| !set.is_ipv4()))?,
+            mtu: config.mtu(has(false))?,
             mac: wishes.mac.unwrap_or_else(|| attachment.pod_mac()),
             attach: config.attach(),
+            shaped: config.shaped(),
+            mappings,
             attachment,
         },
         pools: wishes.pools(range_sets)?,
@@ -181,6 +191,8 @@ fn parse_check(input: &Input) -> Result<Check, Error> {
             mtu: config.mtu(false)?,
             mac: attachment.pod_mac(),
             attach: config.attach(),
+            shaped: config.shaped(),
+            mappings: config.mappings()?,
             attachment,
         },
         previous,

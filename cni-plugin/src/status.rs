@@ -13,11 +13,11 @@ use crate::error::Error;
 use crate::lease::Leases;
 use crate::observe;
 use crate::owned;
-use crate::pods::Pods;
 use crate::program::Program;
 use crate::range::RangeSet;
 use crate::reply::Reply;
 use crate::request::Status;
+use crate::table::Pods;
 
 /// The setting without which the kernel forwards no IPv6 packet, whatever an interface's says.
 const IPV6_FORWARDING: &str = "net/ipv6/conf/all/forwarding";

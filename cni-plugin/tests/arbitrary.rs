@@ -63,7 +63,11 @@ fn whole() -> Value {
         "dns": {"nameservers": ["10.96.0.10"]},
         "runtimeConfig": {
             "ips": ["10.0.0.7/24", "fd00::7"], "mac": "02:00:00:00:00:01",
-            "bandwidth": {"egressRate": 1, "egressBurst": 1}, "portMappings": [], "ipRanges": [],
+            "bandwidth": {"egressRate": 1, "egressBurst": 1}, "ipRanges": [],
+            "portMappings": [
+                {"hostPort": 80, "containerPort": 8080, "protocol": "tcp", "hostIP": "127.0.0.1"},
+                {"hostPort": 53, "containerPort": 53, "protocol": "UDP"},
+            ],
         },
         "args": {"cni": {"ips": ["10.0.0.8"], "mac": "02:00:00:00:00:02"}},
         "prevResult": {

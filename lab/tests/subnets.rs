@@ -190,6 +190,18 @@ fn a_nodes_new_address_is_followed() {
     };
     lab.wait("the new address", PATIENCE, moved)
         .expect("followed");
+    // The device is there before its routes are.
+    for node in lab.nodes() {
+        let settled = || {
+            let diff = lab.agent_diff(&node)?;
+            let text = String::from_utf8_lossy(&diff.stdout).into_owned();
+            Ok(text
+                .lines()
+                .any(|line| line == "0 operations")
+                .then_some(()))
+        };
+        lab.wait("the agent", PATIENCE, settled).expect("settled");
+    }
     for _ in 0..2 {
         for answer in ask(|argv| lab.in_pod(&sender.name, argv), to) {
             assert_eq!(answer, (receiver.name.clone(), sender.addresses[0]));

@@ -42,6 +42,22 @@ impl Header {
         u16::from_be_bytes([high, low]) & 0x1fff != 0
     }
 
+    /// Whether this is one fragment of several.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_fragment(&self) -> bool {
+        let [_, _, high, low] = self.0[1].to_ne_bytes();
+        u16::from_be_bytes([high, low]) & 0x3fff != 0
+    }
+
+    /// What all fragments of a datagram share, as it stands on the wire.
+    #[inline(always)]
+    #[must_use]
+    pub fn identification(&self) -> u16 {
+        let [high, low, _, _] = self.0[1].to_ne_bytes();
+        u16::from_ne_bytes([high, low])
+    }
+
     /// Hops that the packet may still take.
     #[inline(always)]
     #[must_use]
@@ -112,8 +128,12 @@ mod tests {
         let mut raw = bytes();
         raw[6] = 0x20;
         assert!(!header(raw).unwrap().is_later_fragment());
+        assert!(header(raw).unwrap().is_fragment());
         raw[7] = 0xb9;
         assert!(header(raw).unwrap().is_later_fragment());
+        raw[6] = 0;
+        assert!(header(raw).unwrap().is_fragment(), "the last one");
+        assert!(!header(bytes()).unwrap().is_fragment());
     }
 
     #[test]

@@ -10,6 +10,47 @@ pub const SOURCE: u32 = 8;
 /// Offset of the destination address.
 pub const DESTINATION: u32 = 24;
 
+/// Next header: a fragment header follows (RFC 8200 section 4.5).
+pub const FRAGMENT: u8 = 44;
+
+/// A fragment header, as words that lie as in the packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Fragment([u32; 2]);
+
+impl Fragment {
+    /// Bytes of the header.
+    pub const LEN: usize = 8;
+
+    /// The view.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(words: [u32; 2]) -> Self {
+        Self(words)
+    }
+
+    /// What follows in the first fragment.
+    #[inline(always)]
+    #[must_use]
+    pub fn next_header(&self) -> u8 {
+        self.0[0].to_ne_bytes()[0]
+    }
+
+    /// Whether this is a fragment other than the first.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_later(&self) -> bool {
+        let [_, _, high, low] = self.0[0].to_ne_bytes();
+        u16::from_be_bytes([high, low]) & 0xfff8 != 0
+    }
+
+    /// What all fragments of a datagram share, as it stands on the wire.
+    #[inline(always)]
+    #[must_use]
+    pub const fn identification(&self) -> u32 {
+        self.0[1]
+    }
+}
+
 /// The header up to the addresses, as words that lie as in the packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Header([u32; 2]);
@@ -47,6 +88,16 @@ mod tests {
         let header = Header::new(words).unwrap();
         assert_eq!(header.next_header(), 17);
         assert_eq!(header.hop_limit(), 64);
+    }
+
+    #[test]
+    fn reads_a_fragment_header() {
+        let first = Fragment::new([[17, 0, 0, 1], [1, 2, 3, 4]].map(u32::from_ne_bytes));
+        assert_eq!(first.next_header(), 17);
+        assert!(!first.is_later());
+        assert_eq!(first.identification(), u32::from_ne_bytes([1, 2, 3, 4]));
+        let later = Fragment::new([[17, 0, 5, 0xa8], [1, 2, 3, 4]].map(u32::from_ne_bytes));
+        assert!(later.is_later());
     }
 
     #[test]

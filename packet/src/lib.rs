@@ -16,6 +16,7 @@ pub enum Family {
 pub mod checksum;
 pub mod choice;
 pub mod ethernet;
+pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod refusal;

@@ -2,6 +2,8 @@
 
 use proxy_abi::{Port, protocol};
 
+use crate::icmp;
+
 /// Offset of the flags in a TCP header.
 pub const TCP_FLAGS: u32 = 13;
 /// TCP flag: no more data from the sender.
@@ -21,6 +23,7 @@ pub fn checksum_offset(protocol: u8) -> Option<u32> {
     match protocol {
         protocol::TCP => Some(16),
         protocol::UDP => Some(6),
+        protocol::ICMP | protocol::ICMP6 => Some(icmp::CHECKSUM),
         _ => None,
     }
 }
@@ -62,6 +65,7 @@ mod tests {
     fn checksums_stand_where_the_rfcs_say() {
         assert_eq!(checksum_offset(protocol::TCP), Some(16));
         assert_eq!(checksum_offset(protocol::UDP), Some(6));
-        assert_eq!(checksum_offset(protocol::ICMP), None);
+        assert_eq!(checksum_offset(protocol::ICMP6), Some(2));
+        assert_eq!(checksum_offset(47), None);
     }
 }

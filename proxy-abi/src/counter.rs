@@ -20,7 +20,8 @@ pub enum Counter {
     Malformed = 5,
     /// Dropped: the reverse tuple belongs to another flow, for every endpoint tried.
     ReverseConflict = 6,
-    /// Dropped: no room in the map `flows`.
+    /// No room in the map `flows`: a conversation stays in `openings`, where newer ones may push it
+    /// out; or, dropped: no room there either.
     FlowTableFull = 7,
     /// Dropped: a header could not be written.
     RewriteFailed = 8,
@@ -35,11 +36,27 @@ pub enum Counter {
     ForgedSource = 12,
     /// A packet went straight to a pod of this node or out of the node, past the node's stack.
     Shortcut = 13,
+    /// A pod's packet began a flow that leaves the cluster under the node's address.
+    Masqueraded = 14,
+    /// Dropped: every port tried for the node's address is taken by another flow or socket.
+    PortsExhausted = 15,
+    /// Dropped: it leaves the cluster and has nothing by which an answer could be told apart (a
+    /// protocol without ports, a fragment whose first was not seen).
+    NotMasqueradable = 16,
+    /// Dropped: a traffic policy allows only endpoints on this node, and there are none.
+    NoLocalEndpoint = 17,
+    /// An ICMP error about a translated packet was translated.
+    ErrorTranslated = 18,
+    /// Dropped: its endpoint is on another node, and this uplink has no address under which the
+    /// answer would come back.
+    NoSource = 19,
+    /// Dropped: the client is in none of the load balancer's source ranges.
+    SourceRange = 20,
 }
 
 impl Counter {
     /// Every counter in the order of its index.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::FlowCreated,
         Self::FlowMoved,
         Self::SocketTranslated,
@@ -54,6 +71,13 @@ impl Counter {
         Self::EmptySlot,
         Self::ForgedSource,
         Self::Shortcut,
+        Self::Masqueraded,
+        Self::PortsExhausted,
+        Self::NotMasqueradable,
+        Self::NoLocalEndpoint,
+        Self::ErrorTranslated,
+        Self::NoSource,
+        Self::SourceRange,
     ];
 
     /// Size of the map.
@@ -77,6 +101,13 @@ impl Counter {
             Self::EmptySlot => "empty-slot",
             Self::ForgedSource => "forged-source",
             Self::Shortcut => "shortcut",
+            Self::Masqueraded => "masqueraded",
+            Self::PortsExhausted => "ports-exhausted",
+            Self::NotMasqueradable => "not-masqueradable",
+            Self::NoLocalEndpoint => "no-local-endpoint",
+            Self::ErrorTranslated => "error-translated",
+            Self::NoSource => "no-source",
+            Self::SourceRange => "source-range",
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct Endpoint {
     pub address: Ip,
     /// The port on which it listens (from the EndpointSlice).
     pub port: Port,
-    zero: [u8; 2],
+    zeros: u16,
 }
 
 crate::plain_bytes!(Endpoint, 20);
@@ -29,7 +29,7 @@ impl Endpoint {
         Self {
             address,
             port,
-            zero: [0; 2],
+            zeros: 0,
         }
     }
 

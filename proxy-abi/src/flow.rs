@@ -1,14 +1,23 @@
 //! A flow: what the packet programs remember of a translated conversation.
 //!
-//! Map `flows`, written by the programs. Each conversation has two entries, one for the packets
-//! of the client and one for the replies; each is found by the tuple *as the packet shows it on
-//! arrival* and says which part to rewrite to what.
+//! Each conversation has two entries, one for the packets of the client and one for the replies;
+//! each is found by the tuple *as the packet shows it on arrival* and says what tuple to write. The
+//! one is the other reversed: `key -> to` for the client, `to reversed -> key reversed` for the
+//! replies.
+//!
+//! Two maps, of the same types, both written by the programs: `openings` holds conversations until
+//! both sides have spoken and the client has answered the answer; when it is full, the least
+//! recently used goes. `flows` holds the rest, which nothing pushes out; the agent removes what has
+//! been silent for too long.
 
 use crate::{Ip, Port};
 
-/// Key of the map `flows`: the tuple of a packet before translation.
+/// Key of the maps `flows` and `openings`: the tuple of a packet.
+///
+/// ICMP echo has one identifier in place of two ports: a request has it as its source port, a reply
+/// as its destination port, and the other one is 0.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowKey {
     /// Source address.
     pub source: Ip,
@@ -20,7 +29,9 @@ pub struct FlowKey {
     pub destination_port: Port,
     /// IP protocol number, see [`crate::protocol`].
     pub protocol: u8,
-    zero: [u8; 3],
+    // Integers, where bytes would be cleared by a call to memset in the kernel half.
+    zero: u8,
+    zeros: u16,
 }
 
 crate::plain_bytes!(FlowKey, 40);
@@ -36,86 +47,145 @@ impl FlowKey {
             source_port: source.1,
             destination_port: destination.1,
             protocol,
-            zero: [0; 3],
+            zero: 0,
+            zeros: 0,
         }
     }
 
-    /// The key of the answers to this packet once its destination is rewritten to `endpoint`.
+    /// The sender's end.
     #[inline(always)]
     #[must_use]
-    pub const fn reply_from(&self, endpoint: (Ip, Port)) -> Self {
-        Self::new(endpoint, (self.source, self.source_port), self.protocol)
+    pub const fn from(&self) -> (Ip, Port) {
+        (self.source, self.source_port)
+    }
+
+    /// The receiver's end.
+    #[inline(always)]
+    #[must_use]
+    pub const fn towards(&self) -> (Ip, Port) {
+        (self.destination, self.destination_port)
+    }
+
+    /// The tuple of the answers to this one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reversed(&self) -> Self {
+        Self::new(self.towards(), self.from(), self.protocol)
+    }
+
+    /// The same, sent to another end.
+    #[inline(always)]
+    #[must_use]
+    pub const fn sent_to(&self, destination: (Ip, Port)) -> Self {
+        Self::new(self.from(), destination, self.protocol)
+    }
+
+    /// The same, sent from another end.
+    #[inline(always)]
+    #[must_use]
+    pub const fn sent_from(&self, source: (Ip, Port)) -> Self {
+        Self::new(source, self.towards(), self.protocol)
     }
 }
 
-/// Which part of the packet a flow rewrites.
+/// What a flow entry is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The source: a reply takes the frontend's address again.
-    Source,
-    /// The destination: a client's packet goes to the endpoint.
-    Destination,
+pub enum Role {
+    /// A client's packets to a frontend.
+    Request,
+    /// An endpoint's packets to the client of a frontend.
+    Reply,
+    /// A pod's packets that leave the cluster under the node's address.
+    Masquerade,
+    /// What comes back to those.
+    Return,
 }
 
-/// Value of the map `flows`.
+impl Role {
+    /// The role of the other half.
+    #[inline(always)]
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Request => Self::Reply,
+            Self::Reply => Self::Request,
+            Self::Masquerade => Self::Return,
+            Self::Return => Self::Masquerade,
+        }
+    }
+
+    /// Whether packets of this half come from the end that began the conversation.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_client(self) -> bool {
+        matches!(self, Self::Request | Self::Masquerade)
+    }
+}
+
+/// Value of the maps `flows` and `openings`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    /// Address to write.
-    pub address: Ip,
-    /// Port to write.
-    pub port: Port,
-    part: u8,
-    zero: u8,
+    /// The tuple to write.
+    pub to: FlowKey,
     /// [`crate::Frontend::generation`] under which the endpoint was last known to be in the list.
     pub generation: u32,
+    /// When this half was last used: seconds of CLOCK_MONOTONIC.
+    pub seen: u32,
+    role: u8,
+    /// What this half has sent so far, see [`Flow::SPOKE`].
+    pub state: u8,
+    zeros: u16,
 }
 
-crate::plain_bytes!(Flow, 24);
+crate::plain_bytes!(Flow, 52);
 
 impl Flow {
-    /// The client's direction: its packets go to `endpoint`.
+    /// [`Flow::state`]: a packet of this half has passed.
+    pub const SPOKE: u8 = 1;
+    /// [`Flow::state`]: this half has sent a FIN.
+    pub const FINISHED: u8 = 2;
+    /// [`Flow::state`]: this half has sent a reset.
+    pub const RESET: u8 = 4;
+
+    /// An entry that writes `to` and has not been used.
     #[inline(always)]
     #[must_use]
-    pub const fn to_endpoint(endpoint: (Ip, Port), generation: u32) -> Self {
+    pub const fn new(role: Role, to: FlowKey, generation: u32, now: u32) -> Self {
         Self {
-            address: endpoint.0,
-            port: endpoint.1,
-            part: 1,
-            zero: 0,
+            to,
             generation,
+            seen: now,
+            role: match role {
+                Role::Request => 0,
+                Role::Reply => 1,
+                Role::Masquerade => 2,
+                Role::Return => 3,
+            },
+            state: 0,
+            zeros: 0,
         }
     }
 
-    /// The replies' direction: they come from `frontend`, as far as the client can tell.
+    /// What it is for.
     #[inline(always)]
     #[must_use]
-    pub const fn from_frontend(frontend: (Ip, Port), generation: u32) -> Self {
-        Self {
-            address: frontend.0,
-            port: frontend.1,
-            part: 0,
-            zero: 0,
-            generation,
+    pub const fn role(&self) -> Role {
+        match self.role {
+            0 => Role::Request,
+            1 => Role::Reply,
+            2 => Role::Masquerade,
+            _ => Role::Return,
         }
     }
 
-    /// Which part of the packet to rewrite.
+    /// The other half of the entry that stands under `key`: where it stands, and what it holds.
     #[inline(always)]
     #[must_use]
-    pub const fn part(&self) -> Part {
-        if self.part == 0 {
-            Part::Source
-        } else {
-            Part::Destination
-        }
-    }
-
-    /// What to write there.
-    #[inline(always)]
-    #[must_use]
-    pub const fn target(&self) -> (Ip, Port) {
-        (self.address, self.port)
+    pub const fn other_half(&self, key: &FlowKey) -> (FlowKey, Self) {
+        let role = self.role().other();
+        let other = Self::new(role, key.reversed(), self.generation, self.seen);
+        (self.to.reversed(), other)
     }
 }
 
@@ -123,23 +193,32 @@ impl Flow {
 mod tests {
     use super::*;
 
+    const CLIENT: (Ip, Port) = (Ip::v4([10, 244, 1, 2]), Port::new(40_000));
+    const FRONTEND: (Ip, Port) = (Ip::v4([10, 96, 0, 10]), Port::new(53));
+    const ENDPOINT: (Ip, Port) = (Ip::v4([10, 244, 2, 7]), Port::new(5353));
+
     #[test]
-    fn the_reply_key_is_the_reversed_translated_tuple() {
-        let client = (Ip::v4([10, 244, 1, 2]), Port::new(40000));
-        let frontend = (Ip::v4([10, 96, 0, 10]), Port::new(53));
-        let endpoint = (Ip::v4([10, 244, 2, 7]), Port::new(5353));
-        let key = FlowKey::new(client, frontend, crate::protocol::UDP);
+    fn the_halves_of_a_flow_are_each_others_reverse() {
+        let key = FlowKey::new(CLIENT, FRONTEND, crate::protocol::UDP);
+        let flow = Flow::new(Role::Request, key.sent_to(ENDPOINT), 7, 100);
+        let (reply_key, reply) = flow.other_half(&key);
         assert_eq!(
-            key.reply_from(endpoint),
-            FlowKey::new(endpoint, client, crate::protocol::UDP)
+            reply_key,
+            FlowKey::new(ENDPOINT, CLIENT, crate::protocol::UDP)
         );
+        assert_eq!(
+            reply.to,
+            FlowKey::new(FRONTEND, CLIENT, crate::protocol::UDP)
+        );
+        assert_eq!(reply.other_half(&reply_key), (key, flow));
     }
 
     #[test]
-    fn a_flow_knows_its_direction() {
-        let at = (Ip::v4([1, 2, 3, 4]), Port::new(80));
-        assert_eq!(Flow::to_endpoint(at, 1).part(), Part::Destination);
-        assert_eq!(Flow::from_frontend(at, 1).part(), Part::Source);
-        assert_eq!(Flow::to_endpoint(at, 1).target(), at);
+    fn a_flow_knows_its_role() {
+        for role in [Role::Request, Role::Reply, Role::Masquerade, Role::Return] {
+            assert_eq!(Flow::new(role, FlowKey::default(), 0, 0).role(), role);
+            assert_eq!(role.other().other(), role);
+            assert_ne!(role.is_client(), role.other().is_client());
+        }
     }
 }

@@ -19,7 +19,8 @@ pub struct FragmentKey {
     pub identification: u32,
     /// IP protocol number, see [`crate::protocol`].
     pub protocol: u8,
-    zero: [u8; 3],
+    zero: u8,
+    zeros: u16,
 }
 
 crate::plain_bytes!(FragmentKey, 40);
@@ -34,7 +35,8 @@ impl FragmentKey {
             destination,
             identification,
             protocol,
-            zero: [0; 3],
+            zero: 0,
+            zeros: 0,
         }
     }
 }

@@ -23,7 +23,7 @@ pub mod source_range;
 pub use address::{Ip, Port};
 pub use counter::Counter;
 pub use endpoint::Endpoint;
-pub use flow::{Flow, FlowKey, Part};
+pub use flow::{Flow, FlowKey, Role};
 pub use fragment::{FragmentKey, FragmentPorts};
 pub use frontend::{Frontend, FrontendKey, List, Offer, Treatment};
 pub use host_port::HostPort;

@@ -21,6 +21,8 @@ pub mod map {
     pub const ENDPOINTS: &str = "endpoints";
     /// [`crate::FlowKey`] -> [`crate::Flow`].
     pub const FLOWS: &str = "flows";
+    /// The same, for conversations that have just begun.
+    pub const OPENINGS: &str = "openings";
     /// Socket cookie (u64) -> [`crate::SocketPeer`].
     pub const SOCKET_PEERS: &str = "socket_peers";
     /// [`crate::Ip`] -> [`crate::Pod`].

@@ -100,6 +100,9 @@ pub struct Options {
     /// (net.ipv4.ip_local_port_range) nor a NodePort uses.
     #[arg(long, env = "FLATNET_MASQUERADE_PORTS", value_name = "FIRST-LAST", value_parser = ports::parse)]
     pub masquerade_ports: Option<Ports>,
+    /// Whether programs hang on interfaces by tcx links; without it, as the kernel can.
+    #[arg(long, env = "FLATNET_TCX", hide = true)]
+    pub tcx: Option<bool>,
     /// What concerns Services.
     #[command(flatten)]
     pub services: ServiceOptions,

@@ -43,6 +43,7 @@ impl Place {
             services: ServiceOptions::default(),
             routing: Routing::Auto,
             vxlan_port: 8472,
+            tcx: None,
             masquerade: true,
             masquerade_exclude: Vec::new(),
             masquerade_ports: None,
@@ -71,6 +72,13 @@ impl Place {
 
     fn pin(&self, below: &str) -> PathBuf {
         self.folder.path().join("flatnet").join(below)
+    }
+
+    /// Whether there is an interface of this name.
+    fn has(&self, interface: &str) -> bool {
+        Path::new("/proc/sys/net/ipv4/conf")
+            .join(interface)
+            .exists()
     }
 
     fn config(&self) -> PathBuf {
@@ -254,7 +262,7 @@ async fn a_map_whose_pin_is_lost_is_made_anew_and_used() {
     full(&mut agent, &index).await;
     fs::remove_file(place.pin("maps/endpoints")).expect("a pin");
     let plan = full(&mut agent, &index).await;
-    assert_eq!(plan.programs.len(), 4, "all that read the map: {plan}");
+    assert_eq!(plan.programs.len(), 5, "all that read the map: {plan}");
     assert!(full(&mut agent, &index).await.is_empty());
     // The same, found by an agent that starts.
     fs::remove_file(place.pin("maps/frontends")).expect("a pin");
@@ -280,13 +288,103 @@ async fn somebody_elses_route_is_reported_and_stays() {
         error.contains("route 10.244.2.0/24 via 172.30.0.12"),
         "{error}"
     );
-    assert!(!place.config().exists(), "the node does not work yet");
+    assert!(place.config().exists(), "the node works without this peer");
     ip("route del 10.244.2.0/24 via 172.30.0.99");
-    assert_eq!(
-        full(&mut agent, &index).await.len(),
-        2,
-        "the route and the configuration"
+    assert_eq!(full(&mut agent, &index).await.len(), 1, "the route");
+}
+
+/// A cluster with one peer, of both families, at these addresses.
+fn with_peer(v4: &str, v6: &str) -> ClusterIndex {
+    let mut index = ClusterIndex::default();
+    let own = mk_node("node-1").address("172.30.0.11").address("fd00::11");
+    let own = own.pod_cidr("10.244.1.0/24").pod_cidr("fd00:244:1::/64");
+    index.apply_node(own);
+    let peer = mk_node("node-2").address(v4).address(v6);
+    let peer = peer.pod_cidr("10.244.2.0/24").pod_cidr("fd00:244:2::/64");
+    index.apply_node(peer);
+    index
+}
+
+#[tokio::test]
+async fn a_peer_gets_a_tunnel_keeps_it_and_gives_it_back() {
+    let Some(place) = Place::new("tunnel") else {
+        return;
+    };
+    ip("addr add fd00::11/64 dev eth0 nodad");
+    let mut agent = place.agent();
+    let (near, far) = (
+        with_peer("172.30.0.12", "fd00::12"),
+        with_peer("192.168.9.12", "fd09::12"),
     );
+    for _ in 0..2 {
+        full(&mut agent, &near).await;
+        assert!(!place.has("flatnet-vxlan4"));
+        let plan = full(&mut agent, &far).await.to_string();
+        for line in [
+            "make tunnel flatnet-vxlan4 of 1450 bytes",
+            "route 10.244.2.0/24 via 10.244.2.0 on flatnet-vxlan4, from 172.30.0.11",
+            "route 192.168.9.12/32 for pods via",
+            "write the CNI configuration",
+        ] {
+            assert!(plan.contains(line), "{line} is not in:\n{plan}");
+        }
+        assert!(full(&mut agent, &far).await.is_empty());
+    }
+    // What others break is repaired: entries, and the device itself.
+    ip("neigh del 10.244.2.0 dev flatnet-vxlan4");
+    ip("rule del pref 17000");
+    ip("link set flatnet-vxlan4 mtu 1400");
+    assert_eq!(full(&mut agent, &far).await.len(), 3);
+    ip("link del flatnet-vxlan4");
+    full(&mut agent, &far).await;
+    assert!(full(&mut agent, &far).await.is_empty());
+    // Another address of the peer is one entry, and what pods reach.
+    let moved = with_peer("192.168.9.77", "fd09::12");
+    let plan = full(&mut agent, &moved).await.to_string();
+    assert!(plan.contains("is at 192.168.9.77"), "{plan}");
+    assert_eq!(plan.lines().count(), 5, "{plan}");
+    assert!(full(&mut agent, &moved).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_kernel_without_tcx_gets_filters_and_one_with_it_links_again() {
+    let Some(mut place) = Place::new("clsact") else {
+        return;
+    };
+    let index = with_peer("192.168.9.12", "fd09::12");
+    place.options.tcx = Some(false);
+    let mut agent = place.agent();
+    let plan = full(&mut agent, &index).await.to_string();
+    for (program, interface) in [
+        ("from_network", "eth0"),
+        ("to_network", "eth0"),
+        ("from_network", "flatnet-vxlan4"),
+    ] {
+        let line = format!("attach {program} to {interface} by a filter");
+        assert!(plan.contains(&line), "{line} is not in:\n{plan}");
+        assert!(
+            !place
+                .pin("links")
+                .join(format!("{program}-{interface}"))
+                .exists()
+        );
+    }
+    assert!(full(&mut agent, &index).await.is_empty());
+    let to_egress = "filter replace dev eth0 egress protocol all pref 1 handle 1 bpf da";
+    let (old, name) = (place.pin("programs/from_pod"), "to_network");
+    tc(&format!("{to_egress} object-pinned {}", old.display()));
+    // (Its name is that of a pin: none of ours is in the place.)
+    let error = agent.full(Wish::of(&index, &here())).await;
+    let error = error.expect_err("somebody else's filter").to_string();
+    assert!(error.contains(name), "{error}");
+    tc("filter del dev eth0 egress");
+    assert_eq!(full(&mut agent, &index).await.len(), 1);
+    place.options.tcx = Some(true);
+    let mut agent = place.agent();
+    let plan = full_at_last(&mut agent, &index).await;
+    assert!(plan.len() >= 3, "{plan}");
+    assert!(full(&mut agent, &index).await.is_empty());
+    assert!(place.pin("links/to_network-eth0").exists());
 }
 
 #[tokio::test]

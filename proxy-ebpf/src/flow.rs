@@ -1,129 +1,165 @@
 //! Known flows: finding one, trusting it, making one, moving one.
 
 use packet::choice;
-use proxy_abi::{Counter, Flow, Frontend, Part};
+use proxy_abi::{Counter, Flow, FlowKey, Ip, Role};
 
-use crate::maps::{self, Refusal};
+use crate::maps::{self, Known, Room};
 use crate::parse::{Content, Packet};
-use crate::service;
+use crate::service::{self, Client};
+use crate::translate::Hook;
 use crate::verdict::Drop;
+use crate::{ports, service::Service};
 
 /// Endpoints tried for a new flow before a conflict of reverse tuples ends it.
 const ATTEMPTS: u32 = 4;
 
-/// Whether `flow` still says where this packet goes. `frontend` is the one at the packet's
-/// destination now.
+/// Whether a known flow, copied to `room`, still says where this packet goes.
 ///
 /// A datagram and a SYN go only to an endpoint that is in the list, so that no client is stuck
 /// to a dead address; a connection under way stays on its endpoint and drains. Replies always
 /// find their way back.
 #[inline(always)]
-pub(crate) fn holds(
-    packet: &Packet,
-    flow: &Flow,
-    frontend: impl FnOnce() -> Option<Frontend>,
-) -> bool {
-    if packet.content == Content::Continuing || matches!(flow.part(), Part::Source) {
+pub(crate) fn holds(packet: &Packet, known: &Known, room: &mut Room, client: Client) -> bool {
+    if packet.content != Content::Opening || room.flow.role() != Role::Request {
         return true;
     }
-    let Some(frontend) = frontend() else {
+    if !service::find(packet, client, &mut room.service) {
         return false;
-    };
-    if frontend.generation != flow.generation {
-        if !service::serves(&frontend, flow.target()) {
-            return false;
-        }
-        // Noted, so that the next packet need not search. If there is no room it searches again.
-        _ = maps::put_flow(
-            &packet.key,
-            &Flow::to_endpoint(flow.target(), frontend.generation),
-        );
     }
-    keep_reply(packet, flow, frontend.generation);
-    true
+    let generation = room.service.generation;
+    if generation != 0 && generation == room.flow.generation {
+        return true;
+    }
+    let serves = room.service.serves(room.flow.to.towards());
+    if serves && generation != room.flow.generation {
+        known.trust(generation);
+    }
+    serves
 }
 
-/// Makes the replies' half anew if it was evicted: every packet of the client touches the other
-/// half only. If there is no room the next packet tries again.
+/// Notes that a packet of a known flow, copied to `room`, passes, and settles the flow if it has
+/// just come about.
 #[inline(always)]
-fn keep_reply(packet: &Packet, flow: &Flow, generation: u32) {
-    let reply = packet.key.reply_from(flow.target());
-    if maps::flow(&reply).is_none() {
-        let dialled = (packet.key.destination, packet.key.destination_port);
-        _ = maps::claim_flow(&reply, &Flow::from_frontend(dialled, generation));
+pub(crate) fn note(packet: &Packet, known: &Known, room: &mut Room) {
+    if known.opening && room.flow.role().is_client() {
+        settle(&packet.key, room);
+    }
+    known.touch(packet.flags);
+}
+
+/// A conversation that has just begun, and its client speaks again: if it was answered, it is
+/// established; if the half of its answers has been pushed out of the map, that is made anew.
+#[inline(never)]
+fn settle(key: &FlowKey, room: &mut Room) {
+    other_half(key, room);
+    match maps::flow(&room.answers) {
+        Some(known) if known.opening && known.has_spoken() => {
+            known.read(&mut room.other);
+            maps::establish(&room.answers, &room.other);
+            maps::establish(key, &room.flow);
+        }
+        Some(_) => {}
+        None => {
+            _ = maps::claim_flow(&room.answers, &room.other);
+        }
     }
 }
 
-/// Makes the flow of a packet that opens one (or goes on with one that was forgotten), and writes
-/// to `made` where it goes.
-///
-/// A function of its own, not inlined: its keys and values would not fit into the caller's 512
-/// bytes of stack beside the packet.
+/// Writes the other half of `room.flow`, which stands under `key`, to the room.
+#[inline(always)]
+pub(crate) fn other_half(key: &FlowKey, room: &mut Room) {
+    // Field by field into place: as one value it would be copied by a call.
+    let other = Flow::new(
+        room.flow.role().other(),
+        key.reversed(),
+        room.flow.generation,
+        room.flow.seen,
+    );
+    room.answers = room.flow.to.reversed();
+    room.other = other;
+}
+
+/// How far [`make`] came.
+pub(crate) enum Made {
+    /// The flow is made.
+    Whole,
+    /// `room.flow` is chosen, and needs another source: see [`ports::claim`].
+    WithoutSource,
+}
+
+/// Makes the flow of a packet that opens one (or goes on with one that was forgotten) to what
+/// `room.service` says, in `room.flow`.
 #[inline(never)]
-pub(crate) fn make(packet: &Packet, frontend: &Frontend, made: &mut Flow) -> Result<(), Drop> {
-    let first = choice::index(choice::flow_hash(&packet.key), frontend.offer.inside.count);
-    let dialled = (packet.key.destination, packet.key.destination_port);
+pub(crate) fn make(packet: &Packet, room: &mut Room, hook: Hook) -> Result<Made, Drop> {
+    let count = room.service.count();
+    let first = choice::index(choice::flow_hash(&packet.key), count);
+    // Whatever the packet's tuple led to so far, it does no more.
+    maps::forget_flow(&packet.key);
     for attempt in 0..ATTEMPTS {
         let index = first.wrapping_add(attempt);
-        let index = if index < frontend.offer.inside.count {
-            index
-        } else {
-            index - frontend.offer.inside.count
-        };
-        if index >= frontend.offer.inside.count {
+        let index = if index < count { index } else { index - count };
+        if index >= count {
             break; // Fewer endpoints than attempts, and all were tried.
         }
-        let endpoint = service::endpoint(frontend, index)?.at();
-        let reply = packet.key.reply_from(endpoint);
-        match maps::claim_flow(&reply, &Flow::from_frontend(dialled, frontend.generation)) {
-            Ok(()) => {}
-            // Ours already: the other half was evicted, or another CPU is a packet ahead.
-            Err(Refusal::Exists) if replies_to(&reply, dialled) => {}
-            Err(Refusal::Exists) => continue,
-            Err(Refusal::Full) => return Err(Drop::FlowTableFull),
+        let endpoint = room.service.endpoint(index)?.at();
+        let generation = room.service.generation;
+        let to = packet.key.sent_to(endpoint);
+        room.flow = Flow::new(Role::Request, to, generation, maps::now());
+        if answers_past_us(packet, &room.service, hook, &endpoint.0) {
+            return Ok(Made::WithoutSource);
         }
-        *made = Flow::to_endpoint(endpoint, frontend.generation);
-        if maps::put_flow(&packet.key, made).is_err() {
-            maps::forget_flow(&reply);
-            return Err(Drop::FlowTableFull);
+        if ports::claim_as_it_is(&packet.key, room) {
+            commit(&packet.key, room, Counter::FlowCreated)?;
+            return Ok(Made::Whole);
         }
-        maps::count(Counter::FlowCreated);
-        return Ok(());
     }
     Err(Drop::ReverseConflict)
 }
 
-/// Forgets both halves of a flow whose endpoint serves no more.
+/// Makes the client's half, once the half of the answers is claimed.
 #[inline(always)]
-pub(crate) fn forget(packet: &Packet, flow: &Flow) {
-    let reply = packet.key.reply_from(flow.target());
-    if replies_to(
-        &reply,
-        (packet.key.destination, packet.key.destination_port),
-    ) {
-        maps::forget_flow(&reply);
+pub(crate) fn commit(key: &FlowKey, room: &mut Room, counter: Counter) -> Result<(), Drop> {
+    room.flow.state = Flow::SPOKE;
+    if !maps::put_flow(key, &room.flow) {
+        maps::forget_flow(&room.answers);
+        return Err(Drop::FlowTableFull);
+    }
+    maps::count(counter);
+    Ok(())
+}
+
+/// Whether the endpoint would answer the client past this node, so that the packet must come from
+/// another address: a pod that reaches itself, and a client from outside whose endpoint is on
+/// another node.
+#[inline(always)]
+fn answers_past_us(packet: &Packet, service: &Service, hook: Hook, endpoint: &Ip) -> bool {
+    if *endpoint == packet.key.source {
+        return true;
+    }
+    hook.client() == Client::Outside
+        && service.masquerades()
+        && maps::pod(endpoint).is_none()
+        && !maps::is_nodes(endpoint)
+}
+
+/// Forgets both halves of the flow in `room`, whose endpoint serves no more.
+#[inline(never)]
+pub(crate) fn forget(packet: &Packet, room: &mut Room) {
+    other_half(&packet.key, room);
+    if maps::flow(&room.answers).is_some_and(|known| known.leads_to(&room.other.to)) {
+        maps::forget_flow(&room.answers);
     }
     maps::forget_flow(&packet.key);
     maps::count(Counter::FlowMoved);
 }
 
 /// Has the answers to a packet that goes out untranslated come back untranslated: an old flow of
-/// the same client port to the same endpoint, through a frontend, may still claim them. Should that
-/// flow be in use after all, its next packet claims them again.
-#[inline(always)]
-pub(crate) fn give_way(packet: &Packet) {
-    let (destination, port) = (packet.key.destination, packet.key.destination_port);
-    let reply = packet.key.reply_from((destination, port));
-    if maps::flow(&reply).is_some_and(|flow| matches!(flow.part(), Part::Source)) {
-        maps::forget_flow(&reply);
-    }
-}
-
-/// Whether the replies under this key take `frontend`'s address.
-#[inline(always)]
-fn replies_to(reply: &proxy_abi::FlowKey, frontend: (proxy_abi::Ip, proxy_abi::Port)) -> bool {
-    match maps::flow(reply) {
-        Some(flow) => matches!(flow.part(), Part::Source) && flow.target() == frontend,
-        None => false,
+/// the same client port to the same endpoint, through a frontend or under the node's address, may
+/// still claim them. Should that flow be in use after all, its next packet claims them again.
+#[inline(never)]
+pub(crate) fn give_way(packet: &Packet, room: &mut Room) {
+    room.answers = packet.key.reversed();
+    if maps::flow(&room.answers).is_some_and(|known| !known.role().is_client()) {
+        maps::forget_flow(&room.answers);
     }
 }

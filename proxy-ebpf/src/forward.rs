@@ -17,14 +17,22 @@ pub(crate) fn from_pod(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<O
     Ok(if gone { Outcome::Redirected } else { outcome })
 }
 
-/// A packet from the network: to a pod of this node.
+/// A packet from the network: to a pod of this node, or on to another node.
 #[inline(always)]
 pub(crate) fn from_network(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<Outcome, Drop> {
-    Ok(if to_local_pod(skb, packet) {
-        Outcome::Redirected
-    } else {
-        outcome
-    })
+    match outcome {
+        Outcome::Pass if to_local_pod(skb, packet) => Ok(Outcome::Redirected),
+        Outcome::Translated if to_local_pod(skb, packet) => Ok(Outcome::Redirected),
+        // The stack would not forward what comes from its own address.
+        Outcome::Translated if maps::is_nodes(&packet.key.source) => {
+            if out_of_the_node(skb, packet) {
+                Ok(Outcome::Redirected)
+            } else {
+                Err(Drop::NoRoute)
+            }
+        }
+        outcome => Ok(outcome),
+    }
 }
 
 /// A rewritten packet of the node's own: the stack chose interface and next hop for the
@@ -51,19 +59,28 @@ pub(crate) fn from_node(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<
     }
 }
 
-/// Into the pod's own interface, without a stop in the node's stack; whether it went.
+/// Into the pod's own interface, without a stop in the node's stack; whether it went. A pod whose
+/// bandwidth is limited gets its packets through the queue of its interface.
 #[inline(always)]
 fn to_local_pod(skb: &Skb, packet: &Packet) -> bool {
     let Some(pod) = maps::pod(&packet.key.destination) else {
         return false;
     };
-    skb.redirect_to_peer(pod.ifindex);
+    if !pod.is_shaped() {
+        skb.redirect_to_peer(pod.ifindex);
+        return true;
+    }
+    if skb.store(0, &pod.mac).is_err() {
+        return false;
+    }
+    skb.redirect(pod.ifindex, Side::Out);
     true
 }
 
 /// Out of the interface that the routing table names, with the neighbour's address; whether it
-/// went. Whatever is not plain (a next hop to be asked for, a packet too large, the node itself as
-/// destination, the last hop) is the stack's.
+/// went. Whatever is not plain (a packet too large, the node itself as destination, the last hop)
+/// is the stack's; so is a next hop that must be asked for, unless the stack would refuse to ask
+/// for a packet that comes from the node's own address.
 ///
 /// Not inlined, for the sake of the caller's stack.
 #[inline(never)]
@@ -71,14 +88,26 @@ fn out_of_the_node(skb: &Skb, packet: &Packet) -> bool {
     if packet.hops <= 1 {
         return false;
     }
-    let Route::Neighbour { ifindex, addresses } = skb.route(packet) else {
-        return false;
-    };
-    if skb.store(0, &addresses).is_err() || skb.spend_hop(packet.family, packet.hops).is_err() {
-        return false;
+    match skb.route(packet) {
+        Route::Neighbour { ifindex, addresses } => {
+            if skb.store(0, &addresses).is_err() {
+                return false;
+            }
+            if skb.spend_hop(packet.family, packet.hops).is_err() {
+                return false;
+            }
+            skb.redirect(ifindex, Side::Out);
+            true
+        }
+        Route::Unresolved { ifindex } if maps::is_nodes(&packet.key.source) => {
+            if skb.spend_hop(packet.family, packet.hops).is_err() {
+                return false;
+            }
+            skb.redirect_by_neighbour(ifindex);
+            true
+        }
+        Route::Unresolved { .. } | Route::Other => false,
     }
-    skb.redirect(ifindex, Side::Out);
-    true
 }
 
 /// Whether the stack made this packet itself, rather than forward it.

@@ -2,8 +2,9 @@
 //! socket stands, calls the walk, and turns its outcome into an action in one exhaustive match.
 //!
 //! The walk of a packet: [`parse`] -> [`source`] check -> [`translate`] (known flow? -> service ->
-//! endpoint -> rewrite) -> [`refuse`] or [`forward`] -> [`verdict`]. The walk of a socket is [`socket`]: service -> endpoint ->
-//! address. Maps are touched through [`maps`] alone, packet bytes through [`skb`] alone.
+//! endpoint -> rewrite) -> [`refuse`] or [`forward`] -> [`verdict`]. What the node forwards to the
+//! outside takes [`masquerade`] in place of [`translate`]. The walk of a socket is [`socket`]:
+//! service -> endpoint -> address. Maps are touched through [`maps`] alone, packet bytes through [`skb`] alone.
 #![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(target_arch = "bpf", no_main)]
 #![cfg_attr(
@@ -21,7 +22,10 @@ mod source;
 mod translate;
 mod flow;
 mod service;
+mod ports;
+mod masquerade;
 mod rewrite;
+mod errors;
 mod forward;
 mod refuse;
 mod verdict;
@@ -34,64 +38,85 @@ mod skb;
 use aya_ebpf::macros::{cgroup_sock_addr, classifier};
 use aya_ebpf::programs::{SockAddrContext, TcContext};
 
-use crate::parse::parse;
+use crate::maps::{Room, Workspace};
+use crate::parse::{Packet, parse};
 use crate::refuse::refuse;
 use crate::skb::{Side, Skb};
-use crate::translate::{Allow, Outcome, translate};
+use crate::translate::{Hook, Outcome, translate};
 use crate::verdict::{Drop, socket_verdict, verdict};
 
 /// Ingress on the host end of a pod's veth: what the pod sends, requests and replies.
 #[classifier]
 pub fn from_pod(ctx: TcContext) -> i32 {
-    let skb = Skb::new(ctx);
-    verdict(pods_packet(&skb))
+    walk(&Skb::new(ctx), pods_packet)
 }
 
 /// tcx ingress on an uplink: what comes for pods, and replies to the node's own processes.
 #[classifier]
 pub fn from_network(ctx: TcContext) -> i32 {
-    let skb = Skb::new(ctx);
-    verdict(networks_packet(&skb))
+    walk(&Skb::new(ctx), networks_packet)
 }
 
-/// tcx egress on an uplink: what the node's own processes send to a frontend.
+/// tcx egress on an uplink: what the node's own processes send to a frontend, and what pods send
+/// out of the cluster.
 #[classifier]
 pub fn to_network(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
-    verdict(nodes_packet(&skb))
-}
-
-#[inline(always)]
-fn pods_packet(skb: &Skb) -> Result<Outcome, Drop> {
-    let Some(mut packet) = parse(skb)? else {
-        return Ok(Outcome::Pass);
-    };
-    source::check(skb, &packet)?;
-    let outcome = translate(skb, &mut packet, Allow::EVERYTHING)?;
-    let outcome = refuse(skb, &packet, outcome, Side::Out)?;
-    forward::from_pod(skb, &packet, outcome)
-}
-
-#[inline(always)]
-fn networks_packet(skb: &Skb) -> Result<Outcome, Drop> {
-    let Some(mut packet) = parse(skb)? else {
-        return Ok(Outcome::Pass);
-    };
-    let outcome = translate(skb, &mut packet, Allow::REPLIES)?;
-    forward::from_network(skb, &packet, outcome)
-}
-
-#[inline(always)]
-fn nodes_packet(skb: &Skb) -> Result<Outcome, Drop> {
-    if !forward::is_nodes_own(skb) {
-        return Ok(Outcome::Pass);
+    if forward::is_nodes_own(&skb) {
+        walk(&skb, nodes_packet)
+    } else {
+        walk(&skb, forwarded_packet)
     }
-    let Some(mut packet) = parse(skb)? else {
-        return Ok(Outcome::Pass);
+}
+
+/// Reads the packet and takes its walk; what is not IP passes.
+#[inline(always)]
+fn walk(
+    skb: &Skb,
+    steps: impl FnOnce(&Skb, &mut Packet, &mut Room) -> Result<Outcome, Drop>,
+) -> i32 {
+    let Some(Workspace { packet, room }) = maps::workspace() else {
+        // The kernel half was loaded with a map of no elements.
+        return verdict(Err(Drop::Malformed));
     };
-    let outcome = translate(skb, &mut packet, Allow::REQUESTS)?;
-    let outcome = refuse(skb, &packet, outcome, Side::In)?;
-    forward::from_node(skb, &packet, outcome)
+    verdict(match parse(skb, packet) {
+        Ok(true) => steps(skb, packet, room),
+        Ok(false) => Ok(Outcome::Pass),
+        Err(drop) => Err(drop),
+    })
+}
+
+#[inline(always)]
+fn pods_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Drop> {
+    let shaped = source::check(skb, packet)?;
+    let outcome = translate(skb, packet, room, Hook::FromPod)?;
+    let outcome = refuse(skb, packet, room, outcome, Side::Out)?;
+    if shaped {
+        return Ok(outcome);
+    }
+    forward::from_pod(skb, packet, outcome)
+}
+
+#[inline(always)]
+fn networks_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Drop> {
+    let outcome = translate(skb, packet, room, Hook::FromNetwork)?;
+    if outcome == Outcome::Pass {
+        masquerade::entering(packet, room);
+    }
+    let outcome = refuse(skb, packet, room, outcome, Side::Out)?;
+    forward::from_network(skb, packet, outcome)
+}
+
+#[inline(always)]
+fn nodes_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Drop> {
+    let outcome = translate(skb, packet, room, Hook::FromNode)?;
+    let outcome = refuse(skb, packet, room, outcome, Side::In)?;
+    forward::from_node(skb, packet, outcome)
+}
+
+#[inline(always)]
+fn forwarded_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Drop> {
+    masquerade::leaving(skb, packet, room)
 }
 
 /// connect() of an IPv4 socket in the node's cgroup.

@@ -1,8 +1,10 @@
 //! Bytes to tuple: what the proxy needs to know of a packet, read once.
 
-use packet::{Family, ethernet, ipv4, ipv6, transport};
-use proxy_abi::{FlowKey, Ip, protocol};
+use packet::icmp::Message;
+use packet::{Family, ethernet, icmp, ipv4, ipv6, transport};
+use proxy_abi::{FlowKey, FragmentKey, FragmentPorts, Ip, Port, protocol};
 
+use crate::maps;
 use crate::skb::Skb;
 use crate::verdict::Drop;
 
@@ -16,6 +18,8 @@ pub(crate) struct Packet {
     pub(crate) transport: u32,
     /// What it carries, as far as the proxy cares.
     pub(crate) content: Content,
+    /// TCP flags; 0 for another protocol.
+    pub(crate) flags: u8,
     /// Hops that it may still take.
     pub(crate) hops: u8,
 }
@@ -23,106 +27,222 @@ pub(crate) struct Packet {
 /// What a packet carries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// A datagram, or a SYN: it may open a conversation.
+    /// A datagram, an echo request or a SYN: it may open a conversation.
     Opening,
-    /// A later segment of a connection.
+    /// A later segment of a connection, or an echo reply.
     Continuing,
-    /// Something without ports, or a fragment other than the first.
+    /// A fragment without transport header, whose ports are known from the first.
+    Fragment,
+    /// An ICMP error about another packet.
+    Error,
+    /// Something without ports.
     NoPorts,
 }
 
 const IP: u32 = ethernet::LEN as u32;
 
-/// The packet, or `None` if it is not IP.
+/// Reads the packet; whether it is IP.
+///
+/// A function of its own, as the others of this file that read much: what it holds on the stack is
+/// gone when it returns.
+#[inline(never)]
+pub(crate) fn parse(skb: &Skb, packet: &mut Packet) -> Result<bool, Drop> {
+    let piece = match skb.ether_type() {
+        ethernet::TYPE_IPV4 => ip_v4(skb, IP, packet)?,
+        ethernet::TYPE_IPV6 => ip_v6(skb, IP, packet)?,
+        _ => return Ok(false),
+    };
+    let (ports, flags, content) = match piece {
+        Piece::Later(id) => later(packet, id),
+        Piece::Whole | Piece::First(_) => head(skb, packet)?,
+    };
+    packet.key.source_port = ports.source;
+    packet.key.destination_port = ports.destination;
+    packet.flags = flags;
+    packet.content = content;
+    if let Piece::First(id) = piece {
+        maps::remember_ports(&datagram(packet, id), &ports);
+    }
+    Ok(true)
+}
+
+/// Reads the packet that an ICMP error carries at an offset into `carried`: its tuple, and the
+/// offset of its transport header; whether there is enough of it and it has ports.
+#[inline(never)]
+pub(crate) fn parse_carried(skb: &Skb, family: Family, at: u32, carried: &mut Packet) -> bool {
+    let piece = match family {
+        Family::V4 => ip_v4(skb, at, carried),
+        Family::V6 => ip_v6(skb, at, carried),
+    };
+    let Ok(Piece::Whole | Piece::First(_)) = piece else {
+        return false;
+    };
+    let Ok(head) = skb.load::<u32, 2>(carried.transport) else {
+        return false;
+    };
+    let ports = match carried.key.protocol {
+        protocol::TCP | protocol::UDP => both(head[0]),
+        protocol::ICMP | protocol::ICMP6 => match echo(family, head) {
+            Some((ports, _)) => ports,
+            None => return false,
+        },
+        _ => return false,
+    };
+    carried.key.source_port = ports.source;
+    carried.key.destination_port = ports.destination;
+    true
+}
+
+/// What part of a datagram a packet is; fragments with their identification.
+#[derive(Clone, Copy)]
+enum Piece {
+    Whole,
+    First(u32),
+    Later(u32),
+}
+
 #[inline(always)]
-pub(crate) fn parse(skb: &Skb) -> Result<Option<Packet>, Drop> {
-    match skb.ether_type() {
-        ethernet::TYPE_IPV4 => parse_v4(skb).map(Some),
-        ethernet::TYPE_IPV6 => parse_v6(skb).map(Some),
-        _ => Ok(None),
+fn datagram(packet: &Packet, id: u32) -> FragmentKey {
+    FragmentKey::new(
+        packet.key.source,
+        packet.key.destination,
+        id,
+        packet.key.protocol,
+    )
+}
+
+const NO_PORT: Port = Port::new(0);
+
+/// Reads an IPv4 header: family, addresses and protocol, offset of what follows, hops.
+#[inline(always)]
+fn ip_v4(skb: &Skb, at: u32, packet: &mut Packet) -> Result<Piece, Drop> {
+    let words: [u32; 5] = skb.load(at).map_err(|_| Drop::Malformed)?;
+    let ip = ipv4::Header::new(words).ok_or(Drop::Malformed)?;
+    packet.family = Family::V4;
+    packet.key = FlowKey::new(
+        (ip.source(), NO_PORT),
+        (ip.destination(), NO_PORT),
+        ip.protocol(),
+    );
+    packet.transport = at + ip.header_len();
+    packet.hops = ip.ttl();
+    let id = u32::from(ip.identification());
+    Ok(match (ip.is_fragment(), ip.is_later_fragment()) {
+        (false, _) => Piece::Whole,
+        (true, false) => Piece::First(id),
+        (true, true) => Piece::Later(id),
+    })
+}
+
+/// The same of an IPv6 header. A packet whose next header is an extension header other than a
+/// fragment's counts as one without ports: no Service is concerned, and the stack routes it.
+#[inline(always)]
+fn ip_v6(skb: &Skb, at: u32, packet: &mut Packet) -> Result<Piece, Drop> {
+    let words: [u32; 2] = skb.load(at).map_err(|_| Drop::Malformed)?;
+    let ip = ipv6::Header::new(words).ok_or(Drop::Malformed)?;
+    let addresses: [Ip; 2] = skb.load(at + ipv6::SOURCE).map_err(|_| Drop::Malformed)?;
+    let mut transport = at + ipv6::LEN as u32;
+    let (mut protocol, mut piece) = (ip.next_header(), Piece::Whole);
+    if protocol == ipv6::FRAGMENT {
+        let words: [u32; 2] = skb.load(transport).map_err(|_| Drop::Malformed)?;
+        let fragment = ipv6::Fragment::new(words);
+        let id = fragment.identification();
+        protocol = fragment.next_header();
+        transport += ipv6::Fragment::LEN as u32;
+        piece = if fragment.is_later() {
+            Piece::Later(id)
+        } else {
+            Piece::First(id)
+        };
+    }
+    packet.family = Family::V6;
+    packet.key = FlowKey::new((addresses[0], NO_PORT), (addresses[1], NO_PORT), protocol);
+    packet.transport = transport;
+    packet.hops = ip.hop_limit();
+    Ok(piece)
+}
+
+/// Ports, TCP flags, and what the packet is.
+type Head = (FragmentPorts, u8, Content);
+
+#[inline(always)]
+fn later(packet: &Packet, id: u32) -> Head {
+    match maps::ports_of(&datagram(packet, id)) {
+        Some(ports) => (ports, 0, Content::Fragment),
+        None => (FragmentPorts::default(), 0, Content::NoPorts),
     }
 }
 
 #[inline(always)]
-fn parse_v4(skb: &Skb) -> Result<Packet, Drop> {
-    let words: [u32; 5] = skb.load(IP).map_err(|_| Drop::Malformed)?;
-    let ip = ipv4::Header::new(words).ok_or(Drop::Malformed)?;
-    let network = Network {
-        family: Family::V4,
-        source: ip.source(),
-        destination: ip.destination(),
-        protocol: ip.protocol(),
-        transport: IP + ip.header_len(),
-        whole: !ip.is_later_fragment(),
-        hops: ip.ttl(),
-    };
-    finish(skb, network)
-}
-
-/// An IPv6 packet whose next header is an extension header counts as one without ports: no
-/// Service is concerned, and the stack routes it.
-#[inline(always)]
-fn parse_v6(skb: &Skb) -> Result<Packet, Drop> {
-    let words: [u32; 2] = skb.load(IP).map_err(|_| Drop::Malformed)?;
-    let ip = ipv6::Header::new(words).ok_or(Drop::Malformed)?;
-    let addresses: [Ip; 2] = skb.load(IP + ipv6::SOURCE).map_err(|_| Drop::Malformed)?;
-    let network = Network {
-        family: Family::V6,
-        source: addresses[0],
-        destination: addresses[1],
-        protocol: ip.next_header(),
-        transport: IP + ipv6::LEN as u32,
-        whole: true,
-        hops: ip.hop_limit(),
-    };
-    finish(skb, network)
-}
-
-/// What the headers before the transport header say.
-struct Network {
-    family: Family,
-    source: Ip,
-    destination: Ip,
-    protocol: u8,
-    transport: u32,
-    whole: bool,
-    hops: u8,
-}
-
-#[inline(always)]
-fn finish(skb: &Skb, network: Network) -> Result<Packet, Drop> {
-    let at = network.transport;
-    let (ports, content) = match network.protocol {
-        protocol::TCP if network.whole => {
+fn head(skb: &Skb, packet: &Packet) -> Result<Head, Drop> {
+    let at = packet.transport;
+    let nothing = (FragmentPorts::default(), 0, Content::NoPorts);
+    Ok(match packet.key.protocol {
+        protocol::TCP => {
             let head: [u32; 1] = skb.load(at).map_err(|_| Drop::Malformed)?;
-            let flags: [u8; 1] = skb
+            let [flags]: [u8; 1] = skb
                 .load(at + transport::TCP_FLAGS)
                 .map_err(|_| Drop::Malformed)?;
-            let opens = transport::opens(flags[0]);
-            (
-                head,
-                if opens {
-                    Content::Opening
-                } else {
-                    Content::Continuing
-                },
-            )
+            let content = if transport::opens(flags) {
+                Content::Opening
+            } else {
+                Content::Continuing
+            };
+            (both(head[0]), flags, content)
         }
-        protocol::UDP if network.whole => {
-            (skb.load(at).map_err(|_| Drop::Malformed)?, Content::Opening)
+        protocol::UDP => {
+            let head: [u32; 1] = skb.load(at).map_err(|_| Drop::Malformed)?;
+            (both(head[0]), 0, Content::Opening)
         }
-        _ => ([0], Content::NoPorts),
-    };
-    let (source, destination) = transport::ports(ports[0].to_ne_bytes());
-    Ok(Packet {
-        family: network.family,
-        key: FlowKey::new(
-            (network.source, source),
-            (network.destination, destination),
-            network.protocol,
-        ),
-        transport: at,
-        content,
-        hops: network.hops,
+        protocol::ICMP | protocol::ICMP6 => {
+            let head: [u32; 2] = skb.load(at).map_err(|_| Drop::Malformed)?;
+            match echo(packet.family, head) {
+                Some((ports, content)) => (ports, 0, content),
+                None if is_error(packet.family, head) => {
+                    (FragmentPorts::default(), 0, Content::Error)
+                }
+                None => nothing,
+            }
+        }
+        _ => nothing,
     })
+}
+
+/// The two ports with which a transport header begins.
+#[inline(always)]
+fn both(word: u32) -> FragmentPorts {
+    let (source, destination) = transport::ports(word.to_ne_bytes());
+    FragmentPorts {
+        source,
+        destination,
+    }
+}
+
+#[inline(always)]
+fn is_error(family: Family, head: [u32; 2]) -> bool {
+    icmp::message(family, head[0].to_ne_bytes()[0]) == Message::Error
+}
+
+/// What stands for the ports of an echo message: its identifier, on the side that asks.
+#[inline(always)]
+fn echo(family: Family, head: [u32; 2]) -> Option<(FragmentPorts, Content)> {
+    let [a, b, _, _] = head[1].to_ne_bytes();
+    let identifier = Port::from_wire([a, b]);
+    match icmp::message(family, head[0].to_ne_bytes()[0]) {
+        Message::EchoRequest => Some((
+            FragmentPorts {
+                source: identifier,
+                destination: NO_PORT,
+            },
+            Content::Opening,
+        )),
+        Message::EchoReply => Some((
+            FragmentPorts {
+                source: NO_PORT,
+                destination: identifier,
+            },
+            Content::Continuing,
+        )),
+        Message::Error | Message::Other => None,
+    }
 }

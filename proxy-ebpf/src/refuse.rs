@@ -4,7 +4,7 @@
 use packet::{Family, ethernet, ipv4, ipv6, refusal};
 use proxy_abi::protocol;
 
-use crate::maps;
+use crate::maps::Room;
 use crate::parse::Packet;
 use crate::skb::{Side, Skb};
 use crate::translate::Outcome;
@@ -16,67 +16,61 @@ use crate::verdict::Drop;
 pub(crate) fn refuse(
     skb: &Skb,
     packet: &Packet,
+    room: &mut Room,
     outcome: Outcome,
     side: Side,
 ) -> Result<Outcome, Drop> {
     if outcome != Outcome::NoEndpoint {
         return Ok(outcome);
     }
-    answer(skb, packet)?;
+    answer(skb, packet, room)?;
     skb.redirect(skb.ifindex(), side);
     Ok(Outcome::Answered)
 }
 
 #[inline(always)]
-fn answer(skb: &Skb, packet: &Packet) -> Result<(), Drop> {
+fn answer(skb: &Skb, packet: &Packet, room: &mut Room) -> Result<(), Drop> {
     let tcp = packet.key.protocol == protocol::TCP;
     match (packet.family, packet.transport as usize - ethernet::LEN) {
-        (Family::V4, ipv4::LEN) if tcp => reset_v4(skb),
-        (Family::V4, ipv4::LEN) => unreachable_v4(skb),
-        (Family::V6, ipv6::LEN) if tcp => reset_v6(skb),
-        (Family::V6, ipv6::LEN) => unreachable_v6(skb),
+        (Family::V4, ipv4::LEN) if tcp => reset_v4(skb, room),
+        (Family::V4, ipv4::LEN) => unreachable_v4(skb, room),
+        (Family::V6, ipv6::LEN) if tcp => reset_v6(skb, room),
+        (Family::V6, ipv6::LEN) => unreachable_v6(skb, room),
         // The builders expect a header without options, which nothing but a test tool sends.
         _ => Err(Drop::NoEndpointSilent),
     }
 }
 
-// Functions of their own, not inlined, and frames in scratch memory: neither fits into the
+// Functions of their own, not inlined, and frames in the workspace: neither fits into the
 // caller's 512 bytes of stack beside what it holds itself.
 
 #[inline(never)]
-fn reset_v4(skb: &Skb) -> Result<(), Drop> {
-    reset::<{ refusal::RESET_V4 }>(skb, Family::V4)
+fn reset_v4(skb: &Skb, room: &mut Room) -> Result<(), Drop> {
+    reset::<{ refusal::RESET_V4 }>(skb, room, Family::V4)
 }
 
 #[inline(never)]
-fn reset_v6(skb: &Skb) -> Result<(), Drop> {
-    reset::<{ refusal::RESET_V6 }>(skb, Family::V6)
+fn reset_v6(skb: &Skb, room: &mut Room) -> Result<(), Drop> {
+    reset::<{ refusal::RESET_V6 }>(skb, room, Family::V6)
 }
 
 #[inline(never)]
-fn unreachable_v4(skb: &Skb) -> Result<(), Drop> {
+fn unreachable_v4(skb: &Skb, room: &mut Room) -> Result<(), Drop> {
     type Question = [u8; refusal::UNREACHABLE_QUESTION_V4];
-    unreachable::<{ size_of::<Question>() }, { refusal::UNREACHABLE_V4 }>(skb, Family::V4)
+    unreachable::<{ size_of::<Question>() }, { refusal::UNREACHABLE_V4 }>(skb, room, Family::V4)
 }
 
 #[inline(never)]
-fn unreachable_v6(skb: &Skb) -> Result<(), Drop> {
+fn unreachable_v6(skb: &Skb, room: &mut Room) -> Result<(), Drop> {
     type Question = [u8; refusal::UNREACHABLE_QUESTION_V6];
-    unreachable::<{ size_of::<Question>() }, { refusal::UNREACHABLE_V6 }>(skb, Family::V6)
+    unreachable::<{ size_of::<Question>() }, { refusal::UNREACHABLE_V6 }>(skb, room, Family::V6)
 }
 
 /// Turns a TCP segment into the reset that answers it.
 #[inline(always)]
-fn reset<const N: usize>(skb: &Skb, family: Family) -> Result<(), Drop> {
-    let scratch = maps::scratch().ok_or(Drop::RewriteFailed)?;
-    let question: &mut [u8; N] = scratch
-        .question
-        .first_chunk_mut()
-        .ok_or(Drop::RewriteFailed)?;
-    let answer: &mut [u8; N] = scratch
-        .answer
-        .first_chunk_mut()
-        .ok_or(Drop::RewriteFailed)?;
+fn reset<const N: usize>(skb: &Skb, room: &mut Room, family: Family) -> Result<(), Drop> {
+    let question: &mut [u8; N] = room.question.first_chunk_mut().ok_or(Drop::RewriteFailed)?;
+    let answer: &mut [u8; N] = room.answer.first_chunk_mut().ok_or(Drop::RewriteFailed)?;
     skb.load_head(question).map_err(|_| Drop::Malformed)?;
     *answer = [0; N];
     if !refusal::tcp_reset(family, question, answer) {
@@ -87,16 +81,13 @@ fn reset<const N: usize>(skb: &Skb, family: Family) -> Result<(), Drop> {
 
 /// Turns a datagram of which `Q` bytes count into the ICMP error of `A` bytes that answers it.
 #[inline(always)]
-fn unreachable<const Q: usize, const A: usize>(skb: &Skb, family: Family) -> Result<(), Drop> {
-    let scratch = maps::scratch().ok_or(Drop::RewriteFailed)?;
-    let question: &mut [u8; Q] = scratch
-        .question
-        .first_chunk_mut()
-        .ok_or(Drop::RewriteFailed)?;
-    let answer: &mut [u8; A] = scratch
-        .answer
-        .first_chunk_mut()
-        .ok_or(Drop::RewriteFailed)?;
+fn unreachable<const Q: usize, const A: usize>(
+    skb: &Skb,
+    room: &mut Room,
+    family: Family,
+) -> Result<(), Drop> {
+    let question: &mut [u8; Q] = room.question.first_chunk_mut().ok_or(Drop::RewriteFailed)?;
+    let answer: &mut [u8; A] = room.answer.first_chunk_mut().ok_or(Drop::RewriteFailed)?;
     skb.load_head(question).map_err(|_| Drop::Malformed)?;
     *answer = [0; A];
     refusal::port_unreachable(family, question, answer);

@@ -1,69 +1,124 @@
-//! Writes another address and port into a packet, and makes its checksums right.
+//! Writes another tuple into a packet, and makes its checksums right. Only what differs is touched.
 
-use packet::{Family, ethernet, ipv4, ipv6, transport};
-use proxy_abi::{Flow, Ip, Part, Port, protocol};
+use packet::{Family, ethernet, icmp, ipv4, ipv6, transport};
+use proxy_abi::{FlowKey, Ip, Port, protocol};
 
-use crate::parse::Packet;
+use crate::parse::{Content, Packet};
 use crate::skb::{Checksum, Failed, Skb};
 use crate::verdict::Drop;
 
 const IP: u32 = ethernet::LEN as u32;
 
-/// Rewrites the part of the packet that `flow` names.
-#[inline(always)]
-pub(crate) fn rewrite(skb: &Skb, packet: &Packet, flow: &Flow) -> Result<(), Drop> {
-    let checksum = transport::checksum_offset(packet.key.protocol).ok_or(Drop::RewriteFailed)?;
-    let checksum = Checksum {
-        offset: packet.transport + checksum,
-        optional: packet.key.protocol == protocol::UDP,
-    };
-    let (from, port_at) = match flow.part() {
-        Part::Source => (
-            (packet.key.source, packet.key.source_port),
-            packet.transport,
-        ),
-        Part::Destination => (
-            (packet.key.destination, packet.key.destination_port),
-            packet.transport + 2,
-        ),
-    };
-    let to = flow.target();
-    let address_at = IP + address_offset(packet.family, flow.part());
-    // The transport checksum covers the address too, as part of the pseudo header.
-    let done = match packet.family {
-        Family::V4 => write_v4(skb, &checksum, address_at, from.0, to.0),
-        Family::V6 => write_v6(skb, &checksum, address_at, from.0, to.0),
-    };
-    done.and_then(|()| write_port(skb, &checksum, port_at, from.1, to.1))
-        .map_err(|_| Drop::RewriteFailed)
+/// An end of a packet.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Source,
+    Destination,
 }
 
+/// Writes the tuple `to` where the packet shows `packet.key`.
+///
+/// A function of its own, for the sake of the caller's stack.
+#[inline(never)]
+pub(crate) fn rewrite(skb: &Skb, packet: &Packet, to: &FlowKey) -> Result<(), Drop> {
+    let checksum = checksum(packet);
+    let key = &packet.key;
+    let changes = [
+        (End::Source, key.from(), to.from()),
+        (End::Destination, key.towards(), to.towards()),
+    ];
+    for (end, from, to) in changes {
+        if from.0 != to.0 {
+            write_address(
+                skb,
+                packet.family,
+                IP,
+                end,
+                checksum.as_ref(),
+                (from.0, to.0),
+            )
+            .map_err(|_| Drop::RewriteFailed)?;
+        }
+        if from.1 != to.1
+            && let Some(checksum) = &checksum
+        {
+            let at = packet.transport + port_offset(key.protocol, end);
+            write_port(skb, checksum, at, from.1, to.1).map_err(|_| Drop::RewriteFailed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the packet's transport checksum stands; a later fragment has none (the first one's covers
+/// the datagram).
 #[inline(always)]
-fn address_offset(family: Family, part: Part) -> u32 {
-    match (family, part) {
-        (Family::V4, Part::Source) => ipv4::SOURCE,
-        (Family::V4, Part::Destination) => ipv4::DESTINATION,
-        (Family::V6, Part::Source) => ipv6::SOURCE,
-        (Family::V6, Part::Destination) => ipv6::DESTINATION,
+fn checksum(packet: &Packet) -> Option<Checksum> {
+    if packet.content == Content::Fragment {
+        return None;
+    }
+    let offset = transport::checksum_offset(packet.key.protocol)?;
+    Some(Checksum {
+        offset: packet.transport + offset,
+        optional: packet.key.protocol == protocol::UDP,
+        // Of our protocols ICMP alone leaves the addresses out (RFC 792).
+        with_addresses: packet.key.protocol != protocol::ICMP,
+    })
+}
+
+/// Offset of an end's port in the transport header, or of what stands for it.
+#[inline(always)]
+pub(crate) fn port_offset(protocol: u8, end: End) -> u32 {
+    match (protocol, end) {
+        (protocol::ICMP | protocol::ICMP6, _) => icmp::IDENTIFIER,
+        (_, End::Source) => 0,
+        (_, End::Destination) => 2,
     }
 }
 
+/// Offset of an end's address in the IP header.
 #[inline(always)]
-fn write_v4(skb: &Skb, checksum: &Checksum, at: u32, from: Ip, to: Ip) -> Result<(), Failed> {
-    skb.patch_pseudo(checksum, from.low(), to.low())?;
-    skb.patch_ip(IP + ipv4::CHECKSUM, from.low(), to.low())?;
-    skb.store(at, &to.low().to_ne_bytes())
+pub(crate) fn address_offset(family: Family, end: End) -> u32 {
+    match (family, end) {
+        (Family::V4, End::Source) => ipv4::SOURCE,
+        (Family::V4, End::Destination) => ipv4::DESTINATION,
+        (Family::V6, End::Source) => ipv6::SOURCE,
+        (Family::V6, End::Destination) => ipv6::DESTINATION,
+    }
 }
 
-/// Word by word: the helper takes four bytes at a time, and IPv6 has no header checksum.
+/// Writes another address into the IP header at `ip`, and patches that header's checksum and the
+/// transport's, which covers the address as part of the pseudo header.
 #[inline(always)]
-fn write_v6(skb: &Skb, checksum: &Checksum, at: u32, from: Ip, to: Ip) -> Result<(), Failed> {
-    let (from, octets, to) = (from.words(), to.octets(), to.words());
-    skb.patch_pseudo(checksum, from[0], to[0])?;
-    skb.patch_pseudo(checksum, from[1], to[1])?;
-    skb.patch_pseudo(checksum, from[2], to[2])?;
-    skb.patch_pseudo(checksum, from[3], to[3])?;
-    skb.store(at, &octets)
+pub(crate) fn write_address(
+    skb: &Skb,
+    family: Family,
+    ip: u32,
+    end: End,
+    checksum: Option<&Checksum>,
+    (from, to): (Ip, Ip),
+) -> Result<(), Failed> {
+    let checksum = checksum.filter(|checksum| checksum.with_addresses);
+    let at = ip + address_offset(family, end);
+    match family {
+        Family::V4 => {
+            if let Some(checksum) = checksum {
+                skb.patch_pseudo(checksum, from.low(), to.low())?;
+            }
+            skb.patch_ip(ip + ipv4::CHECKSUM, from.low(), to.low())?;
+            skb.store(at, &to.low().to_ne_bytes())
+        }
+        Family::V6 => {
+            // Word by word: the helper takes four bytes at a time; and no header checksum.
+            let (from, octets, to) = (from.words(), to.octets(), to.words());
+            if let Some(checksum) = checksum {
+                skb.patch_pseudo(checksum, from[0], to[0])?;
+                skb.patch_pseudo(checksum, from[1], to[1])?;
+                skb.patch_pseudo(checksum, from[2], to[2])?;
+                skb.patch_pseudo(checksum, from[3], to[3])?;
+            }
+            skb.store(at, &octets)
+        }
+    }
 }
 
 #[inline(always)]

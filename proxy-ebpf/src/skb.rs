@@ -3,14 +3,16 @@
 
 use aya_ebpf::bindings::{
     BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_fib_lookup as FibLookup,
+    bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 as SocketTupleV4,
+    bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 as SocketTupleV6,
 };
 use aya_ebpf::helpers::{
-    bpf_fib_lookup, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail,
-    bpf_skb_load_bytes,
+    bpf_fib_lookup, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_sk_lookup_udp,
+    bpf_sk_release, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skc_lookup_tcp,
 };
 use aya_ebpf::programs::TcContext;
 use packet::{Family, ipv4, ipv6};
-use proxy_abi::{Ip, Port};
+use proxy_abi::{FlowKey, Ip, Port, protocol};
 
 use crate::parse::Packet;
 
@@ -33,6 +35,8 @@ pub(crate) struct Checksum {
     pub(crate) offset: u32,
     /// Whether zero means that there is none (UDP, RFC 768); to TCP it is a sum as any other.
     pub(crate) optional: bool,
+    /// Whether it covers the addresses too, as a pseudo header.
+    pub(crate) with_addresses: bool,
 }
 
 /// Where a packet goes next.
@@ -109,6 +113,12 @@ impl Skb {
         self.patch(at, from.into(), to.into(), 4 | u64::from(BPF_F_PSEUDO_HDR))
     }
 
+    /// Patches a transport checksum for four bytes of the data that it covers.
+    #[inline(always)]
+    pub(crate) fn patch_word(&self, at: &Checksum, from: u32, to: u32) -> Result<(), Failed> {
+        self.patch(at, from.into(), to.into(), 4)
+    }
+
     /// Patches a transport checksum for a port that changes.
     #[inline(always)]
     pub(crate) fn patch_port(&self, at: &Checksum, from: Port, to: Port) -> Result<(), Failed> {
@@ -131,6 +141,57 @@ impl Skb {
         self.0
             .l4_csum_replace(offset, from, to, flags | optional)
             .map_err(|_| Failed)
+    }
+
+    /// Whether a socket in the interface's network namespace takes the answers to packets with this
+    /// tuple: one that is connected so, or listens there.
+    #[inline(always)]
+    pub(crate) fn has_socket(&self, key: &FlowKey) -> bool {
+        let ports = (
+            u16::from_ne_bytes(key.destination_port.wire()),
+            u16::from_ne_bytes(key.source_port.wire()),
+        );
+        let tcp = key.protocol == protocol::TCP;
+        if key.source.is_v4() {
+            let tuple = SocketTupleV4 {
+                saddr: key.destination.low(),
+                daddr: key.source.low(),
+                sport: ports.0,
+                dport: ports.1,
+            };
+            self.looks_up(&tuple, tcp)
+        } else {
+            let tuple = SocketTupleV6 {
+                saddr: key.destination.words(),
+                daddr: key.source.words(),
+                sport: ports.0,
+                dport: ports.1,
+            };
+            self.looks_up(&tuple, tcp)
+        }
+    }
+
+    /// Whether there is a socket; `tuple` is one of the two of `struct bpf_sock_tuple`.
+    #[inline(always)]
+    fn looks_up<T>(&self, tuple: &T, tcp: bool) -> bool {
+        // BPF_F_CURRENT_NETNS: the namespace of the packet's interface.
+        const HERE: u64 = u64::MAX;
+        let (skb, size) = (self.0.skb.skb.cast(), size_of::<T>() as u32);
+        let tuple = (&raw const *tuple).cast_mut().cast();
+        // SAFETY: the helpers read `size` bytes of `tuple`, and what they find is released before
+        // it goes out of sight.
+        unsafe {
+            let socket = if tcp {
+                bpf_skc_lookup_tcp(skb, tuple, size, HERE, 0).cast()
+            } else {
+                bpf_sk_lookup_udp(skb, tuple, size, HERE, 0)
+            };
+            if socket.is_null() {
+                return false;
+            }
+            bpf_sk_release(socket.cast());
+        }
+        true
     }
 
     /// Makes the frame exactly `len` bytes long, at its end.

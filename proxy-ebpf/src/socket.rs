@@ -88,7 +88,7 @@ pub(crate) fn connect(address: &impl Address) -> SocketOutcome {
     // SAFETY: the helper takes nothing and returns a number.
     let random = unsafe { bpf_get_prandom_u32() };
     let Ok(endpoint) = service::endpoint(
-        &frontend,
+        frontend.offer.inside,
         choice::index(random, frontend.offer.inside.count),
     ) else {
         // An empty slot is the agent's mistake: the packet path will count and drop it.

@@ -12,18 +12,21 @@ use crate::verdict::Drop;
 /// Next header of hop-by-hop options (RFC 8200 section 4.3).
 const HOP_BY_HOP: u8 = 0;
 
-/// Checks a packet that a pod sent.
+/// Checks a packet that a pod sent, and says whether the pod's packets must stay on the node's
+/// stack.
 ///
 /// Neighbour discovery from an address that is no pod's (`::`, `fe80::/10`) is for the node's
 /// stack, which sends it nowhere else.
 #[inline(always)]
-pub(crate) fn check(skb: &Skb, packet: &Packet) -> Result<(), Drop> {
+pub(crate) fn check(skb: &Skb, packet: &Packet) -> Result<bool, Drop> {
     let sender: [u16; 3] = skb
         .load(ethernet::SOURCE as u32)
         .map_err(|_| Drop::Malformed)?;
     match maps::pod(&packet.key.source) {
-        Some(pod) if pod.ifindex == skb.ifindex() && halves(pod.mac) == sender => Ok(()),
-        _ if is_link_talk(packet) => Ok(()),
+        Some(pod) if pod.ifindex == skb.ifindex() && halves(pod.mac) == sender => {
+            Ok(pod.is_shaped())
+        }
+        _ if is_link_talk(packet) => Ok(true),
         _ => Err(Drop::ForgedSource),
     }
 }

@@ -1,12 +1,15 @@
 //! The walk of a packet: known flow? -> service -> endpoint -> rewrite.
 
-use proxy_abi::{Flow, Part};
+use proxy_abi::{Counter, Role};
 
+use crate::flow::Made;
+use crate::maps::Room;
 use crate::parse::{Content, Packet};
 use crate::rewrite::rewrite;
+use crate::service::Client;
 use crate::skb::Skb;
 use crate::verdict::Drop;
-use crate::{flow, maps, service};
+use crate::{errors, flow, maps, ports, service};
 
 /// How a walk ended when nothing is wrong with the packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,83 +26,123 @@ pub(crate) enum Outcome {
     Answered,
 }
 
-/// Which packets a hook translates.
-#[derive(Clone, Copy)]
-pub(crate) struct Allow {
-    requests: bool,
-    replies: bool,
+/// Where a packet is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// As it comes from a pod.
+    FromPod,
+    /// As it comes from an uplink.
+    FromNetwork,
+    /// As the node's own process sends it out of an uplink.
+    FromNode,
+    /// As the node forwards it out of an uplink.
+    Leaving,
 }
 
-impl Allow {
-    /// Both directions.
-    pub(crate) const EVERYTHING: Self = Self {
-        requests: true,
-        replies: true,
-    };
-    /// Only packets that go to a frontend.
-    pub(crate) const REQUESTS: Self = Self {
-        requests: true,
-        replies: false,
-    };
-    /// Only packets that come back from an endpoint.
-    pub(crate) const REPLIES: Self = Self {
-        requests: false,
-        replies: true,
-    };
+impl Hook {
+    /// Whether packets in this role are rewritten here.
+    #[inline(always)]
+    pub(crate) const fn takes(self, role: Role) -> bool {
+        match role {
+            Role::Request | Role::Reply => !matches!(self, Self::Leaving),
+            Role::Masquerade => matches!(self, Self::Leaving),
+            Role::Return => matches!(self, Self::FromNetwork),
+        }
+    }
+
+    /// Whether a packet may belong to two flows here: what comes back to masquerade may be the
+    /// reply of a Service whose endpoint is outside the cluster.
+    #[inline(always)]
+    pub(crate) const fn is_chained(self) -> bool {
+        matches!(self, Self::FromNetwork)
+    }
+
+    /// On which side the senders are.
+    #[inline(always)]
+    pub(crate) const fn client(self) -> Client {
+        match self {
+            Self::FromNetwork => Client::Outside,
+            Self::FromPod | Self::FromNode | Self::Leaving => Client::Inside,
+        }
+    }
 }
 
 /// Takes a packet from what it says to its rewritten bytes, and `packet` with it.
 #[inline(always)]
-pub(crate) fn translate(skb: &Skb, packet: &mut Packet, allow: Allow) -> Result<Outcome, Drop> {
-    if packet.content == Content::NoPorts {
-        return Ok(Outcome::Pass);
+pub(crate) fn translate(
+    skb: &Skb,
+    packet: &mut Packet,
+    room: &mut Room,
+    hook: Hook,
+) -> Result<Outcome, Drop> {
+    match packet.content {
+        Content::NoPorts => return Ok(Outcome::Pass),
+        Content::Error => return errors::translate(skb, packet, room, hook),
+        Content::Opening | Content::Continuing | Content::Fragment => {}
     }
-    let known = maps::flow(&packet.key);
-    if let Some(known) = &known {
-        let allowed = match known.part() {
-            Part::Source => allow.replies,
-            Part::Destination => allow.requests,
-        };
-        if !allowed {
-            return Ok(Outcome::Pass);
+    if let Some(known) = maps::flow(&packet.key)
+        && hook.takes(known.role())
+    {
+        known.read(&mut room.flow);
+        if flow::holds(packet, &known, room, hook.client()) {
+            flow::note(packet, &known, room);
+            translated(skb, packet, room)?;
+            return chained(skb, packet, room, hook);
         }
-        if flow::holds(packet, known, || service::of_packet(&packet.key)) {
-            return translated(skb, packet, known);
-        }
-        flow::forget(packet, known);
+        flow::forget(packet, room);
     }
-    if !allow.requests {
-        return Ok(Outcome::Pass);
-    }
-    anew(skb, packet)
+    anew(skb, packet, room, hook)
 }
 
-/// A packet without a flow, or whose flow led nowhere any more.
+/// A packet without a flow of this hook, or whose flow led nowhere any more.
 #[inline(always)]
-fn anew(skb: &Skb, packet: &mut Packet) -> Result<Outcome, Drop> {
-    let Some(frontend) = service::of_packet(&packet.key) else {
+fn anew(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Result<Outcome, Drop> {
+    if !service::find(packet, hook.client(), &mut room.service) {
         if packet.content == Content::Opening {
-            flow::give_way(packet);
+            flow::give_way(packet, room);
         }
         return Ok(Outcome::Pass);
-    };
-    if frontend.offer.inside.count == 0 {
-        return Ok(Outcome::NoEndpoint);
     }
-    let mut flow = Flow::default();
-    flow::make(packet, &frontend, &mut flow)?;
-    translated(skb, packet, &flow)
+    if packet.content == Content::Fragment {
+        // Its first made no flow, or has not come; there is no header to answer.
+        return Err(Drop::NoEndpointSilent);
+    }
+    if !room.service.admits(&packet.key.source) {
+        return Err(Drop::SourceRange);
+    }
+    if room.service.count() == 0 {
+        return if room.service.drops(hook.client()) {
+            Err(Drop::NoLocalEndpoint)
+        } else {
+            Ok(Outcome::NoEndpoint)
+        };
+    }
+    if matches!(flow::make(packet, room, hook)?, Made::WithoutSource) {
+        ports::claim(skb, packet, room, Counter::FlowCreated)?;
+    }
+    translated(skb, packet, room)?;
+    Ok(Outcome::Translated)
 }
 
+/// The second flow of a packet that came back to masquerade by its first.
 #[inline(always)]
-fn translated(skb: &Skb, packet: &mut Packet, flow: &Flow) -> Result<Outcome, Drop> {
-    rewrite(skb, packet, flow)?;
-    let (address, port) = flow.target();
-    match flow.part() {
-        Part::Source => (packet.key.source, packet.key.source_port) = (address, port),
-        Part::Destination => {
-            (packet.key.destination, packet.key.destination_port) = (address, port);
-        }
+fn chained(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Result<Outcome, Drop> {
+    if hook.is_chained()
+        && room.flow.role() == Role::Return
+        && let Some(known) = maps::flow(&packet.key)
+        && known.role() == Role::Reply
+    {
+        known.read(&mut room.flow);
+        flow::note(packet, &known, room);
+        translated(skb, packet, room)?;
     }
     Ok(Outcome::Translated)
+}
+
+/// Makes the packet what `room.flow` says.
+#[inline(always)]
+pub(crate) fn translated(skb: &Skb, packet: &mut Packet, room: &Room) -> Result<(), Drop> {
+    rewrite(skb, packet, &room.flow.to)?;
+    packet.key = room.flow.to;
+    Ok(())
 }

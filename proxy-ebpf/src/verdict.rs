@@ -31,6 +31,11 @@ pub(crate) enum Drop {
     NoEndpointSilent,
     EmptySlot,
     ForgedSource,
+    PortsExhausted,
+    NotMasqueradable,
+    NoLocalEndpoint,
+    NoSource,
+    SourceRange,
 }
 
 /// What becomes of a packet.
@@ -52,6 +57,11 @@ pub(crate) fn verdict(outcome: Result<Outcome, Drop>) -> i32 {
         Err(Drop::NoRoute) => (TCX_DROP, Counter::NoRoute),
         Err(Drop::EmptySlot) => (TCX_DROP, Counter::EmptySlot),
         Err(Drop::ForgedSource) => (TCX_DROP, Counter::ForgedSource),
+        Err(Drop::PortsExhausted) => (TCX_DROP, Counter::PortsExhausted),
+        Err(Drop::NotMasqueradable) => (TCX_DROP, Counter::NotMasqueradable),
+        Err(Drop::SourceRange) => (TCX_DROP, Counter::SourceRange),
+        Err(Drop::NoSource) => (TCX_DROP, Counter::NoSource),
+        Err(Drop::NoLocalEndpoint) => (TCX_DROP, Counter::NoLocalEndpoint),
     };
     maps::count(counter);
     action

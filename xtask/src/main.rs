@@ -10,6 +10,7 @@ mod setup;
 mod build;
 mod lab;
 mod test;
+mod fuzz;
 mod lint;
 mod bench;
 
@@ -38,6 +39,8 @@ enum Command {
     Lab(lab::LabArgs),
     /// Build everything and run every test of every crate.
     Test(test::TestArgs),
+    /// Look for inputs that the CNI plugin or the packets' parsers cannot take.
+    Fuzz(fuzz::FuzzArgs),
     /// Check formatting, clippy (both halves) and the house rules.
     Lint(lint::LintArgs),
     /// Measure flatnet and its peers in turn.
@@ -62,6 +65,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Setup(args) => setup::run(&args),
         Command::Lab(args) => lab::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
+        Command::Fuzz(args) => fuzz::run(&workspace, &args),
         Command::Lint(args) => lint::run(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),
     }

@@ -2,8 +2,9 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -57,9 +58,39 @@ pub(crate) fn capture(command: &mut Command) -> anyhow::Result<String> {
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot start `{line}`"))?;
+    judge(&line, output)
+}
+
+/// As [`capture`], with `text` on its stdin. For programs that read all of it before they write
+/// much.
+pub(crate) fn feed(command: &mut Command, text: &str) -> anyhow::Result<String> {
+    let line = command_line(command);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    // A program that fails before it has read all says why on stderr; this end does not.
+    let unread = child
+        .stdin
+        .take()
+        .map(|mut pipe| pipe.write_all(text.as_bytes()));
+    let output = child.wait_with_output()?;
+    judge(&line, output).and_then(|said| match unread {
+        Some(Err(error)) => Err(error).with_context(|| format!("`{line}` did not read its stdin")),
+        _ => Ok(said),
+    })
+}
+
+/// What a program that has ended wrote on stdout, or why it failed.
+fn judge(line: &str, output: Output) -> anyhow::Result<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        bail!("`{line}` ended with {}: {}", output.status, stderr.trim());
+        // CNI plugins say on stdout what went wrong.
+        let said = [text(&output.stderr), text(&output.stdout)].join(" ");
+        bail!("`{line}` ended with {}: {}", output.status, said.trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("`{line}` did not print UTF-8"))
 }

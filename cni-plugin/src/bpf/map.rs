@@ -5,10 +5,13 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use proxy_abi::{Ip, Pod};
+use proxy_abi::{Endpoint, FrontendKey, HostPort, Ip, Pod, Port};
 
 use super::info::{MapInfo, info};
 use super::{Plain, bpf, command, number};
+
+/// `BPF_NOEXIST` (linux/bpf.h): an element is made, none is replaced.
+const NOEXIST: u64 = 1;
 
 /// The member for operations on one element of a map.
 #[repr(C)]
@@ -41,6 +44,16 @@ unsafe impl Plain for Ip {
 // SAFETY: `proxy_abi::plain_bytes` vouches for it.
 unsafe impl Plain for Pod {
     const BLANK: Self = Self::new(0, [0; 6]);
+}
+
+// SAFETY: `proxy_abi::plain_bytes` vouches for it.
+unsafe impl Plain for FrontendKey {
+    const BLANK: Self = Self::new(Ip::BLANK, Port::new(0), 0);
+}
+
+// SAFETY: `proxy_abi::plain_bytes` vouches for it.
+unsafe impl Plain for HostPort {
+    const BLANK: Self = Self::new(Endpoint::new(Ip::BLANK, Port::new(0)), 0);
 }
 
 /// A hash map with keys and values of known types.
@@ -94,7 +107,20 @@ impl<K: Plain, V: Plain> Map<K, V> {
     /// # Errors
     /// As the kernel gives them: E2BIG when the map is full.
     pub(crate) fn set(&self, key: &K, value: &V) -> io::Result<()> {
+        self.update(key, value, 0)
+    }
+
+    /// Sets the value of a key that has none.
+    ///
+    /// # Errors
+    /// As the kernel gives them: EEXIST when it has one, E2BIG when the map is full.
+    pub(crate) fn create(&self, key: &K, value: &V) -> io::Result<()> {
+        self.update(key, value, NOEXIST)
+    }
+
+    fn update(&self, key: &K, value: &V, flags: u64) -> io::Result<()> {
         let mut element = self.element(key, std::ptr::from_ref(value) as u64);
+        element.flags = flags;
         // SAFETY: `key` and `value` are of the map's sizes, see `of`.
         unsafe { bpf(command::MAP_UPDATE_ELEM, &mut element) }.map(drop)
     }

@@ -1,9 +1,12 @@
 //! One field changed at a time, and the difference it makes.
 
 use super::*;
+use crate::mappings::Mappings;
 use crate::observe::Link;
-use crate::plan::tests::mk_plan;
+use crate::plan::tests::mk_shape;
 use crate::plan::{Neighbour, Route};
+use crate::request::Shape;
+use serde_json::json;
 
 const OWNER: &str = "cnitest-7\r\neth0";
 
@@ -38,11 +41,22 @@ fn mk_seen(plan: &Plan) -> Seen {
             .map(|it| (*it, Some(OWNER.into())))
             .collect(),
         entries: addresses.iter().map(|it| (*it, Some(entry))).collect(),
+        host_ports: plan
+            .host_ports
+            .iter()
+            .map(|(key, endpoint)| (*key, Some(HostPort::new(*endpoint, 5))))
+            .collect(),
     }
 }
 
 fn told(change: impl FnOnce(&mut Seen)) -> Vec<String> {
-    let plan = mk_plan(&["10.244.1.7", "fd00:1::7"]);
+    let mappings = json!([{"hostPort": 8080, "containerPort": 80, "hostIP": "127.0.0.1"}]);
+    let shape = Shape {
+        mappings: Mappings::read(&mappings).unwrap(),
+        ..mk_shape()
+    };
+    let addresses = ["10.244.1.7", "fd00:1::7"].map(|it| it.parse().unwrap());
+    let plan = Plan::new(&shape, &addresses, true);
     let mut seen = mk_seen(&plan);
     change(&mut seen);
     let differences = compare(&plan, OWNER, &seen);
@@ -125,7 +139,7 @@ fn every_field_of_an_interface_is_told_by_its_name() {
 #[test]
 fn so_is_every_route_and_all_that_no_result_tells_of() {
     type Change = fn(&mut Seen);
-    let rows: [(Change, &str); 9] = [
+    let rows: [(Change, &str); 12] = [
         (
             |seen| pod(seen).routes.truncate(2),
             "expected ::/0 via fe80::1, found none",
@@ -158,6 +172,19 @@ fn so_is_every_route_and_all_that_no_result_tells_of() {
         (
             |seen| seen.entries[1].1 = Some(Pod::new(6, [2; 6])),
             "entry of fd00:1::7 in the map pods: expected interface 5",
+        ),
+        (
+            |seen| seen.entries[0].1 = seen.entries[0].1.map(Pod::shaped),
+            ", limited",
+        ),
+        (
+            |seen| seen.host_ports[0].1 = None,
+            "entry of 127.0.0.1:8080/tcp in the map host_ports: expected 10.244.1.7:80 behind \
+             interface 5, found none",
+        ),
+        (
+            |seen| seen.host_ports[0].1.as_mut().unwrap().ifindex = 6,
+            "found 10.244.1.7:80 behind interface 6",
         ),
     ];
     for (change, expected) in rows {

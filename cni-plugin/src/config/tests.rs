@@ -83,7 +83,7 @@ fn what_is_refused_and_by_which_name() {
         (json!({"prevResult": [1]}), "prevResult"),
         (
             json!({"runtimeConfig": {"portMappings": [{"hostPort": 80}]}}),
-            "runtimeConfig.portMappings",
+            "runtimeConfig.portMappings[].containerPort",
         ),
         (
             json!({"runtimeConfig": {"ipRanges": [[{"subnet": "10.0.0.0/24"}]]}}),
@@ -106,6 +106,7 @@ fn what_is_refused_and_by_which_name() {
             .and_then(|()| config.places().map(drop))
             .and_then(|()| config.mtu(false).map(drop))
             .and_then(|()| config.refuse_unsupported())
+            .and_then(|()| config.mappings().map(drop))
             .and_then(|()| config.previous().map(drop))
             .and_then(|()| config.range_sets().map(drop));
         let refused = judged.expect_err(&json.to_string()).to_string();
@@ -146,7 +147,7 @@ fn each_family_may_have_a_range_set() {
 fn empty_lists_and_null_ask_for_nothing() {
     let config = mk_config(&json!({
         "prevResult": null, "ipMasq": false, "mtu": 0,
-        "runtimeConfig": {"portMappings": [], "ips": []}, "args": {"cni": {}},
+        "runtimeConfig": {"ipRanges": [], "ips": []}, "args": {"cni": {}},
     }));
     config.refuse_unsupported().unwrap();
     assert_eq!(config.previous().unwrap(), None);
@@ -156,20 +157,27 @@ fn empty_lists_and_null_ask_for_nothing() {
 #[test]
 fn a_limit_to_what_the_pod_sends_leaves_room_for_the_plugin_that_sets_it() {
     let rows = [
-        (json!(null), Attach::Filter),
+        (json!(null), Attach::Filter, false),
         (
             json!({"ingressRate": 8000, "ingressBurst": 8000}),
             Attach::Filter,
+            true,
         ),
-        (json!({"egressRate": 0, "egressBurst": 0}), Attach::Filter),
+        (
+            json!({"egressRate": 0, "egressBurst": 0}),
+            Attach::Filter,
+            false,
+        ),
         (
             json!({"egressRate": 8000, "egressBurst": 8000}),
             Attach::Link,
+            true,
         ),
     ];
-    for (bandwidth, expected) in rows {
+    for (bandwidth, attach, shaped) in rows {
         let config = json!({"name": "n", "runtimeConfig": {"bandwidth": bandwidth}});
-        assert_eq!(mk_config(&config).attach(), expected, "{config}");
+        assert_eq!(mk_config(&config).attach(), attach, "{config}");
+        assert_eq!(mk_config(&config).shaped(), shaped, "{config}");
     }
 }
 

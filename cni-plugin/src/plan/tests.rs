@@ -3,6 +3,7 @@
 use super::*;
 use crate::attachment::tests::mk_attachment;
 use crate::config::Places;
+use crate::mappings::Mappings;
 
 /// An interface as the lab asks for it.
 pub(crate) fn mk_shape() -> Shape {
@@ -17,6 +18,8 @@ pub(crate) fn mk_shape() -> Shape {
         mtu: Some(1450),
         mac: attachment.pod_mac(),
         attach: Attach::Filter,
+        shaped: false,
+        mappings: Mappings::default(),
         attachment,
     }
 }
@@ -97,6 +100,8 @@ fn names_and_pins() {
     let link = format!("/bpf/flatnet/links/from_pod-{host}");
     assert_eq!(plan.link_pin, PathBuf::from(link));
     assert_eq!(plan.pods_pin, PathBuf::from("/bpf/flatnet/maps/pods"));
+    let host_ports = PathBuf::from("/bpf/flatnet/maps/host_ports");
+    assert_eq!(plan.host_ports_pin, host_ports);
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn each_change_of_files_maps_and_settings_is_told() {
         fs::write(&forwarding, "1").unwrap();
 
         fs::remove_file(node.pin("maps/pods")).unwrap();
-        pinned::pin_pods(&node.pin("maps/pods"), 12, 8);
+        pinned::pin_map(&node.pin("maps/pods"), 16, 12, 8);
         told("entry of 10.244.1.2 in the map pods");
         fs::remove_file(node.pin("maps/pods")).unwrap();
         assert_eq!(check(node, &pod, &result).fail()["code"], 11);

@@ -202,6 +202,20 @@ fn set_the_stage(node: &Node) {
     fs::write("/etc/cni/net.d/10-flatnet.conflist", list.to_string()).unwrap();
 }
 
+/// The processes on this node but for the test itself: containerd's, and its shims.
+fn processes() -> Vec<u32> {
+    let here = fs::read_link("/proc/thread-self/ns/net").unwrap();
+    let entries = fs::read_dir("/proc").unwrap();
+    let names = entries.filter_map(|it| it.unwrap().file_name().into_string().ok());
+    let others = names.filter_map(|name| name.parse().ok());
+    let others = others.filter(|it: &u32| *it != std::process::id());
+    // A process that has ended is in no namespace.
+    let net = |it: &u32| fs::read_link(format!("/proc/{it}/ns/net"));
+    others
+        .filter(|it| net(it).is_ok_and(|net| net == here))
+        .collect()
+}
+
 #[test]
 fn two_containers_talk_and_leave_nothing_behind() {
     if let Some(missing) = TOOLS.into_iter().find(|name| tool(name).is_none()) {
@@ -224,10 +238,14 @@ fn two_containers_talk_and_leave_nothing_behind() {
                 page.is_some_and(|page| page == image::PAGE)
             });
         }
-        let shown = runtime.inside("client", &["ip", "address", "show", "eth0"]);
-        let shown = shown.unwrap();
-        assert!(shown.contains("inet 10.244.1.3/32"), "{shown}");
-        assert!(shown.contains("inet6 fd00:10:244:1::3/128"), "{shown}");
+        // Now and then ctr ends before it has passed on what a short command printed.
+        until("the client shows its addresses", || {
+            let shown = runtime.inside("client", &["ip", "address", "show", "eth0"]);
+            let shown = shown.unwrap_or_default();
+            ["inet 10.244.1.3/32", "inet6 fd00:10:244:1::3/128"]
+                .iter()
+                .all(|address| shown.contains(address))
+        });
 
         runtime.kill("client");
         runtime.kill("server");
@@ -237,5 +255,9 @@ fn two_containers_talk_and_leave_nothing_behind() {
             assert!(!complaints.contains("flatnet"), "{complaints}");
         }
         assert_eq!(node.leftovers(), before);
+        let cgroup = Path::new("/sys/fs/cgroup").join(&runtime.cgroup);
+        drop(runtime);
+        until("every process has ended", || processes().is_empty());
+        assert!(!cgroup.exists(), "{} is left", cgroup.display());
     });
 }

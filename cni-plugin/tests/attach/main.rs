@@ -15,6 +15,7 @@ mod containerd;
 mod crash;
 mod families;
 mod gc;
+mod host_ports;
 mod host_local;
 mod refusals;
 mod status;

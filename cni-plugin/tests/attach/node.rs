@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::ask::{ip, ip_json};
 use crate::call::Call;
-use crate::pinned::{self, Entry, Verdict};
+use crate::pinned::{self, Entry, Holder, HostPort, Verdict};
 
 /// A node, seen from its own thread.
 pub(crate) struct Node {
@@ -92,7 +92,8 @@ impl Node {
             fs::create_dir_all(bpffs.join("flatnet").join(folder)).unwrap();
         }
         node.load(Verdict::Next);
-        pinned::pin_pods(&node.pin("maps/pods"), 12, 1024);
+        pinned::pin_map(&node.pin("maps/pods"), 16, 12, 1024);
+        pinned::pin_map(&node.pin("maps/host_ports"), 20, 24, 1024);
         ip(&["link", "set", "lo", "up"]);
         // An address of the node's own, to speak to pods from.
         ip(&["address", "add", "172.30.0.11/32", "dev", "lo"]);
@@ -186,6 +187,11 @@ impl Node {
         pinned::pods(&self.pin("maps/pods"))
     }
 
+    /// What the programs know of this node's ports.
+    pub(crate) fn host_ports(&self) -> BTreeMap<HostPort, Holder> {
+        pinned::host_ports(&self.pin("maps/host_ports"))
+    }
+
     /// All that a plugin could have left on the node, by name. The round-robin cursors, the lock
     /// and the note of the boot stay for good.
     pub(crate) fn leftovers(&self) -> BTreeSet<String> {
@@ -216,6 +222,10 @@ impl Node {
         }
         if self.pin("maps/pods").exists() {
             names.extend(self.pods().keys().map(|address| format!("entry {address}")));
+        }
+        if self.pin("maps/host_ports").exists() {
+            let ports = self.host_ports().into_keys();
+            names.extend(ports.map(|(ip, port, kind)| format!("port {ip} {port} {kind}")));
         }
         names
     }

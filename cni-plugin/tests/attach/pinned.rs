@@ -1,6 +1,6 @@
 //! Stand-ins for what the agent pins, made by bpf(2) itself so that these tests need no BPF
-//! toolchain: a `from_pod` of two instructions that give every packet one verdict, and a map
-//! `pods`.
+//! toolchain: a `from_pod` of two instructions that give every packet one verdict, and the
+//! maps `pods` and `host_ports`.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -20,6 +20,7 @@ pub(crate) enum Verdict {
 
 const BPF_MAP_CREATE: i64 = 0;
 const BPF_MAP_LOOKUP_ELEM: i64 = 1;
+const BPF_MAP_UPDATE_ELEM: i64 = 2;
 const BPF_MAP_GET_NEXT_KEY: i64 = 4;
 const BPF_MAP_TYPE_HASH: u32 = 1;
 const BPF_PROG_LOAD: i64 = 5;
@@ -69,14 +70,19 @@ struct Element {
     flags: u64,
 }
 
-/// What the map `pods` says of an address: interface index and MAC address.
-pub(crate) type Entry = (u32, [u8; 6]);
+/// What the map `pods` says of an address: interface index, MAC address, and whether the pod's
+/// traffic is limited.
+pub(crate) type Entry = (u32, [u8; 6], bool);
+/// A port of the node: address, port, protocol number.
+pub(crate) type HostPort = (IpAddr, u16, u8);
+/// Whose it is: address, port, interface index.
+pub(crate) type Holder = (IpAddr, u16, u32);
 
-/// Makes a map of pods and pins it.
-pub(crate) fn pin_pods(path: &Path, value_size: u32, capacity: u32) {
+/// Makes a map with keys and values of these sizes and pins it.
+pub(crate) fn pin_map(path: &Path, key_size: u32, value_size: u32, capacity: u32) {
     let attributes = MapCreate {
         kind: BPF_MAP_TYPE_HASH,
-        key_size: 16,
+        key_size,
         value_size,
         capacity,
     };
@@ -86,32 +92,72 @@ pub(crate) fn pin_pods(path: &Path, value_size: u32, capacity: u32) {
 
 /// What a pinned map of pods holds.
 pub(crate) fn pods(path: &Path) -> BTreeMap<IpAddr, Entry> {
+    let entries = elements::<16, 12>(path).into_iter();
+    let read = entries.map(|(key, value)| {
+        let [a, b, c, d, mac @ .., flags, _] = value;
+        let entry = (u32::from_ne_bytes([a, b, c, d]), mac, flags & 1 != 0);
+        (address(key), entry)
+    });
+    read.collect()
+}
+
+/// What a pinned map of host ports holds.
+pub(crate) fn host_ports(path: &Path) -> BTreeMap<HostPort, Holder> {
+    let entries = elements::<20, 24>(path).into_iter();
+    let read = entries.map(|(key, value)| {
+        let [ip @ .., a, b, protocol, _] = key;
+        let host_port = (address(ip), u16::from_be_bytes([a, b]), protocol);
+        let [ip @ .., a, b, _, _, c, d, e, f] = value;
+        let index = u32::from_ne_bytes([c, d, e, f]);
+        (host_port, (address(ip), u16::from_be_bytes([a, b]), index))
+    });
+    read.collect()
+}
+
+/// Makes an entry in a pinned map of host ports.
+pub(crate) fn set_host_port(path: &Path, (ip, port, protocol): HostPort, holder: Holder) {
+    let octets = |ip: IpAddr| match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    };
+    let mut key = [0; 20];
+    key[..16].copy_from_slice(&octets(ip));
+    key[16..18].copy_from_slice(&port.to_be_bytes());
+    key[18] = protocol;
+    let mut value = [0; 24];
+    value[..16].copy_from_slice(&octets(holder.0));
+    value[16..18].copy_from_slice(&holder.1.to_be_bytes());
+    value[20..].copy_from_slice(&holder.2.to_ne_bytes());
     let map = open(path);
-    let mut entries = BTreeMap::new();
-    let mut key = None;
+    let element = element(&map, key.as_ptr() as u64, &mut value);
+    bpf(BPF_MAP_UPDATE_ELEM, &element).expect("BPF_MAP_UPDATE_ELEM");
+}
+
+fn address(octets: [u8; 16]) -> IpAddr {
+    Ipv6Addr::from(octets).to_canonical()
+}
+
+fn elements<const K: usize, const V: usize>(path: &Path) -> Vec<([u8; K], [u8; V])> {
+    let map = open(path);
+    let mut elements = Vec::<([u8; K], [u8; V])>::new();
     loop {
-        let mut next = [0; 16];
-        let mut element = element(&map, key.as_ref(), &mut next);
-        if bpf(BPF_MAP_GET_NEXT_KEY, &element).is_err() {
-            return entries;
+        let mut next = [0; K];
+        let last = elements.last().map_or(0, |(key, _)| key.as_ptr() as u64);
+        if bpf(BPF_MAP_GET_NEXT_KEY, &element(&map, last, &mut next)).is_err() {
+            return elements;
         }
-        let mut value = [0; 12];
-        element.key = next.as_ptr() as u64;
-        element.value = value.as_mut_ptr() as u64;
-        bpf(BPF_MAP_LOOKUP_ELEM, &element).expect("BPF_MAP_LOOKUP_ELEM");
-        let [a, b, c, d, mac @ .., _, _] = value;
-        let ip = Ipv6Addr::from(next);
-        let address = ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4);
-        entries.insert(address, (u32::from_ne_bytes([a, b, c, d]), mac));
-        key = Some(next);
+        let mut value = [0; V];
+        let lookup = element(&map, next.as_ptr() as u64, &mut value);
+        bpf(BPF_MAP_LOOKUP_ELEM, &lookup).expect("BPF_MAP_LOOKUP_ELEM");
+        elements.push((next, value));
     }
 }
 
-fn element(map: &OwnedFd, key: Option<&[u8; 16]>, value: &mut [u8; 16]) -> Element {
+fn element(map: &OwnedFd, key: u64, value: &mut [u8]) -> Element {
     Element {
         map: u32::try_from(map.as_raw_fd()).unwrap(),
         zero: 0,
-        key: key.map_or(0, |key| key.as_ptr() as u64),
+        key,
         value: value.as_mut_ptr() as u64,
         flags: 0,
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::ask::{ip, ip_json};
 use crate::node::{Node, Pod, on_a_node};
 use crate::pinned::{self, Verdict};
-use crate::result::address_of;
+use crate::result::{address_of, host_end_of};
 
 fn message(error: &Value) -> &str {
     error["msg"].as_str().unwrap()
@@ -135,7 +135,7 @@ fn an_add_that_fails_late_is_undone() {
 
         // The map of pods has no room for one more.
         fs::remove_file(node.pin("maps/pods")).unwrap();
-        pinned::pin_pods(&node.pin("maps/pods"), 12, 1);
+        pinned::pin_map(&node.pin("maps/pods"), 16, 12, 1);
         let first = Pod::new();
         node.add("first", &first);
         let one = node.leftovers();
@@ -165,7 +165,7 @@ fn a_map_of_another_version_is_refused_before_anything_is_made() {
     on_a_node(|node| {
         let before = node.leftovers();
         fs::remove_file(node.pin("maps/pods")).unwrap();
-        pinned::pin_pods(&node.pin("maps/pods"), 16, 8);
+        pinned::pin_map(&node.pin("maps/pods"), 16, 16, 8);
         let error = node.call("ADD", "c1", &Pod::new().path()).fail();
         assert_eq!(error["code"], 103);
         assert!(message(&error).contains("maps/pods"), "{error}");
@@ -182,5 +182,28 @@ fn a_verb_that_is_none_answers_with_an_error() {
             (&json!(4), &json!("1.0.0"))
         );
         assert!(message(&error).contains("CNI_COMMAND"), "{error}");
+    });
+}
+
+/// Names are made of 48 bits, and anybody can give an interface a name.
+#[test]
+fn an_interface_that_only_has_the_name_is_left_alone_by_the_del_too() {
+    on_a_node(|node| {
+        let pod = Pod::new();
+        let host = host_end_of(&node.add("c1", &pod));
+        node.del("c1");
+        ip(&["link", "add", &host, "type", "veth", "peer", "name", "x"]);
+        ip(&["link", "set", &host, "alias", "flatnet/c2/eth0", "up"]);
+        let pin = node.pin(&format!("links/from_pod-{host}"));
+        pinned::pin_program(&pin, Verdict::Next);
+        let before = node.leftovers();
+        let add = node.call("ADD", "c1", &pod.path());
+        assert_eq!(add.fail()["code"], 101);
+        node.del("c1");
+        assert_eq!(node.leftovers(), before);
+        // What is surely the container's goes all the same.
+        fs::write(node.lease("10.244.1.99"), "c1\r\neth0").unwrap();
+        node.del("c1");
+        assert_eq!(node.leftovers(), before);
     });
 }

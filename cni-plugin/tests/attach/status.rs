@@ -34,7 +34,7 @@ fn a_node_is_ready_once_the_agent_has_pinned_what_add_needs() {
                 "{told}"
             );
             match pin {
-                "maps/pods" => pinned::pin_pods(&node.pin(pin), 12, 8),
+                "maps/pods" => pinned::pin_map(&node.pin(pin), 16, 12, 8),
                 _ => node.load(pinned::Verdict::Next),
             }
             assert!(is_ready(node));
@@ -67,7 +67,7 @@ fn a_full_range_and_a_full_map() {
         assert!(is_ready(&small));
 
         fs::remove_file(node.pin("maps/pods")).unwrap();
-        pinned::pin_pods(&node.pin("maps/pods"), 12, 1);
+        pinned::pin_map(&node.pin("maps/pods"), 16, 12, 1);
         node.add("c2", &pods[1]);
         let (code, told) = refusal(node);
         assert_eq!(code, 50);

@@ -64,6 +64,37 @@ fn a_mac_address_that_is_asked_for() {
 }
 
 #[test]
+fn a_limited_pod_is_marked_for_the_programs() {
+    on_a_node(|node| {
+        let node = node.with_subnets(&["10.244.1.0/24", "fd00::/64"]);
+        let pod = Pod::new();
+        let rates = [
+            (
+                json!({"ingressRate": 8_000_000, "ingressBurst": 8_000_000}),
+                true,
+            ),
+            (
+                json!({"egressRate": 8_000_000, "egressBurst": 8_000_000}),
+                true,
+            ),
+            (json!({"ingressRate": 0, "egressRate": 0}), false),
+            (json!(null), false),
+        ];
+        for (bandwidth, limited) in rates {
+            let wish = json!({"bandwidth": bandwidth});
+            let add = node.call("ADD", "c1", &pod.path());
+            let result = add.configured("/runtimeConfig", wish.clone()).succeed();
+            let marks: Vec<_> = node.pods().into_values().map(|entry| entry.2).collect();
+            assert_eq!(marks, [limited; 2], "{wish}");
+            let check = node.call("CHECK", "c1", &pod.path());
+            let check = check.configured("/prevResult", result);
+            check.configured("/runtimeConfig", wish).succeed();
+            node.del("c1");
+        }
+    });
+}
+
+#[test]
 fn the_result_of_a_plugin_before_is_passed_on() {
     on_a_node(|node| {
         let pod = Pod::new();

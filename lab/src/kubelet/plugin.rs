@@ -154,3 +154,31 @@ fn port_mappings(pod: &Pod) -> Map<String, Value> {
     }
     capabilities
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_all_containers_that_want_one_of_the_nodes() {
+        let pod = |containers: Value| -> Pod {
+            let text = json!({"metadata": {"name": "p"}, "spec": {"containers": containers}});
+            serde_json::from_value(text).expect("a pod")
+        };
+        let first = json!([
+            {"containerPort": 80, "hostPort": 8080},
+            {"containerPort": 53, "hostPort": 53, "hostIP": "127.0.0.1", "protocol": "UDP"},
+            {"containerPort": 81},
+        ]);
+        let second = json!([{"containerPort": 7, "hostPort": 7, "protocol": "SCTP"}]);
+        let both = pod(json!([{"name": "a", "ports": first}, {"name": "b", "ports": second}]));
+        let expected = json!([
+            {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"},
+            {"hostPort": 53, "containerPort": 53, "protocol": "udp", "hostIP": "127.0.0.1"},
+            {"hostPort": 7, "containerPort": 7, "protocol": "sctp"},
+        ]);
+        assert_eq!(port_mappings(&both)["portMappings"], expected);
+        let none = pod(json!([{"name": "a", "ports": [{"containerPort": 81}]}]));
+        assert!(port_mappings(&none).is_empty());
+    }
+}

@@ -1,13 +1,14 @@
-//! Reads and writes the filters on pods' interfaces, through the agent's netlink connection.
+//! Reads and writes the filters on pods' and the node's own interfaces, through the agent's netlink connection.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use futures::TryStreamExt as _;
-use proxy_abi::ownership::program::FROM_POD;
+use proxy_abi::ownership::program::{FROM_NETWORK, FROM_POD, TO_NETWORK};
 use proxy_abi::ownership::{FILTER_HANDLE, FILTER_PRIORITY, HOST_INTERFACE_PREFIX};
 use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload,
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
@@ -16,15 +17,22 @@ use rtnetlink::packet_route::tc::{
 };
 
 use super::routes::{Netlink, NetlinkError};
-use crate::plan::filters::{Observed, Put};
+use super::tunnels::index;
+use crate::plan::filters::{Observed, Operation, Place, Side};
+use crate::plan::interfaces::Interfaces;
 
 /// `ETH_P_ALL`: packets of every protocol (linux/if_ether.h).
 const EVERY_PROTOCOL: u16 = 3;
-/// Where the filters of incoming packets are.
-const INGRESS: TcHandle = TcHandle {
-    major: TcHandle::CLSACT.major,
-    minor: TcHandle::MIN_INGRESS,
-};
+/// Where the filters of a side are (linux/pkt_sched.h).
+fn parent(side: Side) -> TcHandle {
+    TcHandle {
+        major: TcHandle::CLSACT.major,
+        minor: match side {
+            Side::Ingress => TcHandle::MIN_INGRESS,
+            Side::Egress => TcHandle::MIN_EGRESS,
+        },
+    }
+}
 
 impl Netlink {
     /// The host ends of pods' veths by name.
@@ -43,7 +51,8 @@ impl Netlink {
         }
         let mut observed = BTreeMap::new();
         for (name, (ifindex, up)) in interfaces {
-            let program_id = self.filter(ifindex).await?;
+            let filter = self.filter(ifindex, Side::Ingress).await?;
+            let program_id = filter.as_ref().and_then(program_id);
             observed.insert(
                 name,
                 Observed {
@@ -56,17 +65,41 @@ impl Netlink {
         Ok(observed)
     }
 
-    /// The program in our filter's place. An interface that is gone meanwhile has none.
-    async fn filter(&self, ifindex: u32) -> Result<Option<u32>, NetlinkError> {
-        let mut stream = self
-            .handle()
-            .traffic_filter(ifindex.cast_signed())
-            .get()
-            .ingress()
-            .execute();
+    /// Our filters on the node's own interfaces, by the id of their program.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn own_filters(
+        &self,
+        interfaces: &Interfaces,
+    ) -> Result<BTreeMap<Place, u32>, NetlinkError> {
+        let mut filters = BTreeMap::new();
+        for one in interfaces.values().filter(|one| !one.is_pods()) {
+            for side in [Side::Ingress, Side::Egress] {
+                let filter = self.filter(one.ifindex, side).await?;
+                // In our place there may be somebody else's.
+                let ours = filter.filter(|filter| is_named(filter, &[FROM_NETWORK, TO_NETWORK]));
+                if let Some(id) = ours.as_ref().and_then(program_id) {
+                    filters.insert((one.name.clone(), side), id);
+                }
+            }
+        }
+        Ok(filters)
+    }
+
+    /// The filter in our place. An interface that is gone meanwhile has none.
+    async fn filter(&self, ifindex: u32, side: Side) -> Result<Option<TcMessage>, NetlinkError> {
+        let handle = self.handle();
+        let mut filters = handle.traffic_filter(ifindex.cast_signed());
+        let get = filters.get();
+        let get = match side {
+            Side::Ingress => get.ingress(),
+            Side::Egress => get.egress(),
+        };
+        let mut stream = get.execute();
         loop {
             match stream.try_next().await {
-                Ok(Some(message)) if is_ours(&message) => return Ok(program_id(&message)),
+                Ok(Some(message)) if is_ours(&message) => return Ok(Some(message)),
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(None),
                 // No such interface, or none with a place for filters.
@@ -79,40 +112,104 @@ impl Netlink {
         }
     }
 
-    /// Puts `program` where the operation says.
+    /// Carries out one operation; `program` is what it puts, if it puts something.
     ///
     /// # Errors
     /// [`NetlinkError`], naming the operation.
-    pub async fn put_filter(&self, put: &Put, program: impl AsFd) -> Result<(), NetlinkError> {
-        let mut filter = TcMessage::default();
-        filter.header.index = put.ifindex.cast_signed();
-        filter.header.handle = FILTER_HANDLE.into();
-        filter.header.parent = INGRESS;
-        filter.header.info = u32::from(FILTER_PRIORITY) << 16 | u32::from(EVERY_PROTOCOL.to_be());
-        let options = [
-            TcFilterBpfOption::ProgFd(program.as_fd().as_raw_fd().cast_unsigned()),
-            TcFilterBpfOption::ProgName(FROM_POD.to_owned()),
-            TcFilterBpfOption::Flags(TcBpfFlags::DirectAction),
-        ];
-        filter.attributes = vec![
-            TcAttribute::Kind(TcFilterBpf::KIND.to_owned()),
-            TcAttribute::Options(options.map(TcOption::Bpf).into()),
-        ];
-        let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewTrafficFilter(filter));
-        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
-        let failed = |source| NetlinkError::new(put.to_string(), source);
-        let mut answers = self.handle().request(request).map_err(failed)?;
+    pub async fn change_filter(
+        &self,
+        operation: &Operation,
+        program: Option<OwnedFd>,
+    ) -> Result<(), NetlinkError> {
+        let failed = |source| NetlinkError::new(operation.to_string(), source);
+        let (Operation::Put { place, .. } | Operation::Remove(place)) = operation;
+        let Ok(ifindex) = index(&place.0) else {
+            // The interface is gone since it was looked at.
+            return Ok(());
+        };
+        let mut message = TcMessage::default();
+        message.header.index = ifindex.cast_signed();
+        message.header.handle = FILTER_HANDLE.into();
+        message.header.parent = parent(place.1);
+        message.header.info = u32::from(FILTER_PRIORITY) << 16 | u32::from(EVERY_PROTOCOL.to_be());
+        let (request, flags) = match (operation, &program) {
+            (
+                Operation::Put {
+                    program: name,
+                    replaces,
+                    ..
+                },
+                Some(program),
+            ) => {
+                if *name != FROM_POD {
+                    self.make_room(ifindex).await.map_err(failed)?;
+                }
+                message.attributes = filter_attributes(name, program);
+                // A pod's plugin may be at it too; on an interface of the node, what is in our
+                // place and not ours stays.
+                let flag = match *replaces || *name == FROM_POD {
+                    true => NLM_F_REPLACE,
+                    false => NLM_F_EXCL,
+                };
+                (
+                    RouteNetlinkMessage::NewTrafficFilter(message),
+                    NLM_F_CREATE | flag,
+                )
+            }
+            _ => (RouteNetlinkMessage::DelTrafficFilter(message), 0),
+        };
+        self.ask(request, flags, &[libc::ENODEV, libc::ENOENT])
+            .await
+            .map_err(failed)
+    }
+
+    /// Makes a place for filters on an interface, if there is none.
+    async fn make_room(&self, ifindex: u32) -> Result<(), rtnetlink::Error> {
+        let mut qdisc = TcMessage::default();
+        qdisc.header.index = ifindex.cast_signed();
+        qdisc.header.parent = TcHandle::CLSACT;
+        qdisc.header.handle = TcHandle {
+            major: TcHandle::CLSACT.major,
+            minor: 0,
+        };
+        qdisc.attributes = vec![TcAttribute::Kind("clsact".to_owned())];
+        let request = RouteNetlinkMessage::NewQueueDiscipline(qdisc);
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        self.ask(request, flags, &[libc::EEXIST]).await
+    }
+
+    /// Sends a request; the errors `fine` are none.
+    async fn ask(
+        &self,
+        request: RouteNetlinkMessage,
+        flags: u16,
+        fine: &[i32],
+    ) -> Result<(), rtnetlink::Error> {
+        let mut request = NetlinkMessage::from(request);
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        let mut answers = self.handle().request(request)?;
         while let Some(answer) = futures::StreamExt::next(&mut answers).await {
             if let NetlinkPayload::Error(error) = answer.payload
                 && let Some(code) = error.code
-                // The interface is gone since it was looked at.
-                && code.get() != -libc::ENODEV
+                && !fine.contains(&-code.get())
             {
-                return Err(failed(rtnetlink::Error::NetlinkError(error)));
+                return Err(rtnetlink::Error::NetlinkError(error));
             }
         }
         Ok(())
     }
+}
+
+fn filter_attributes(name: &str, program: &OwnedFd) -> Vec<TcAttribute> {
+    let options = [
+        TcFilterBpfOption::ProgFd(program.as_raw_fd().cast_unsigned()),
+        TcFilterBpfOption::ProgName(name.to_owned()),
+        TcFilterBpfOption::Flags(TcBpfFlags::DirectAction),
+    ];
+    vec![
+        TcAttribute::Kind(TcFilterBpf::KIND.to_owned()),
+        TcAttribute::Options(options.map(TcOption::Bpf).into()),
+    ]
 }
 
 /// The interface's name, if it is the host end of a pod's veth.
@@ -133,15 +230,27 @@ fn is_ours(message: &TcMessage) -> bool {
         && message.header.info >> 16 == u32::from(FILTER_PRIORITY)
 }
 
+fn is_named(message: &TcMessage, names: &[&str]) -> bool {
+    bpf_options(message).any(|option| match option {
+        TcFilterBpfOption::ProgName(name) => names.contains(&name.trim_end_matches('\0')),
+        _ => false,
+    })
+}
+
 fn program_id(message: &TcMessage) -> Option<u32> {
-    message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            TcAttribute::Options(options) => options.iter().find_map(|option| match option {
-                TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(*id),
-                _ => None,
-            }),
-            _ => None,
-        })
+    bpf_options(message).find_map(|option| match option {
+        TcFilterBpfOption::ProgId(id) => Some(*id),
+        _ => None,
+    })
+}
+
+fn bpf_options(message: &TcMessage) -> impl Iterator<Item = &TcFilterBpfOption> {
+    let options = message.attributes.iter().filter_map(|one| match one {
+        TcAttribute::Options(options) => Some(options),
+        _ => None,
+    });
+    options.flatten().filter_map(|option| match option {
+        TcOption::Bpf(option) => Some(option),
+        _ => None,
+    })
 }

@@ -10,6 +10,7 @@ use aya::programs::cgroup_sock_addr::CgroupSockAddr;
 use aya::programs::links::FdLink;
 use aya::programs::tc::{SchedClassifier, TcAttachOptions};
 use aya::programs::{CgroupAttachMode, CgroupSockAddrAttachType, LinkOrder, TcAttachType};
+use aya::util::KernelVersion;
 use proxy_abi::ownership::program;
 
 use super::bpf;
@@ -32,6 +33,12 @@ impl LinksError {
             reason: reason.to_string(),
         }
     }
+}
+
+/// Whether the kernel has tcx. (Asked by its version, as aya does.)
+#[must_use]
+pub fn has_tcx() -> bool {
+    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
 }
 
 /// The kernel's id of a cgroup: the inode number of its folder.

@@ -29,10 +29,11 @@ pub const ALL: [&str; 7] = [
 ];
 
 /// Every map of the kernel half.
-pub const MAPS: [&str; 12] = [
+pub const MAPS: [&str; 13] = [
     map::FRONTENDS,
     map::ENDPOINTS,
     map::FLOWS,
+    map::OPENINGS,
     map::SOCKET_PEERS,
     map::PODS,
     map::HOST_PORTS,

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use proxy_abi::ownership::{CNI_CONFIG_FILE, program};
+use proxy_abi::ownership::CNI_CONFIG_FILE;
 
 use super::failures::Failures;
 use super::{Node, PassError, Plan};
 use crate::kernel::node_maps as node_maps_door;
 use crate::kernel::{links, programs, sysctl};
-use crate::plan::{node_maps, services, tunnels};
+use crate::plan::{filters, node_maps, services, tunnels};
 
 impl Node {
     /// Carries a plan out: what must be there first comes first, the CNI configuration last. An
@@ -48,12 +48,9 @@ impl Node {
             let done = links::apply(operation, &self.pins, &self.options.cgroup_root);
             failures.note(done);
         }
-        for put in filters {
-            tracing::info!("{put}");
-            match programs::open(&self.pins, program::FROM_POD) {
-                Ok(program) => failures.note(self.netlink.put_filter(put, program).await),
-                Err(error) => failures.note(Err(error)),
-            }
+        for operation in filters {
+            tracing::info!("{operation}");
+            failures.note(self.apply_filter(operation).await);
         }
         for operation in routes {
             tracing::info!("{operation}");
@@ -66,6 +63,14 @@ impl Node {
             write_config(&self.options.cni_conf_dir, text)?;
         }
         peers.first()
+    }
+
+    async fn apply_filter(&self, operation: &filters::Operation) -> Result<(), PassError> {
+        let program = match operation {
+            filters::Operation::Put { program, .. } => Some(programs::open(&self.pins, program)?),
+            filters::Operation::Remove(_) => None,
+        };
+        Ok(self.netlink.change_filter(operation, program).await?)
     }
 
     async fn apply_tunnels(&self, operations: &[tunnels::Operation], peers: &mut Failures) {

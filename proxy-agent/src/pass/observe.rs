@@ -15,7 +15,7 @@ use crate::kernel::pins::Pins;
 use crate::kernel::routes::Netlink;
 use crate::kernel::sysctl::Families;
 use crate::kernel::{links, node_maps, programs, sysctl};
-use crate::plan::filters::Observed as PodInterface;
+use crate::plan::filters::{Observed as PodInterface, Place};
 use crate::plan::interfaces::{self, Interface, Interfaces};
 use crate::plan::links::Observed as Link;
 use crate::plan::node_maps::{Masquerade, NodeMaps};
@@ -32,6 +32,10 @@ pub struct Observed {
     pub links: BTreeMap<String, Link>,
     /// The host ends of pods' veths.
     pub pod_interfaces: BTreeMap<String, PodInterface>,
+    /// Our filters on the node's own interfaces.
+    pub own_filters: BTreeMap<Place, u32>,
+    /// Whether interfaces can have links.
+    pub tcx: bool,
     /// The id of the node's cgroup, if sockets are to be translated.
     pub cgroup: Option<u64>,
     /// Every interface.
@@ -51,11 +55,11 @@ pub struct Observed {
     /// Every node, as the cluster describes it.
     pub nodes: Vec<Node>,
     /// What can be known only once the Node object and its address are there.
-    pub place: Option<Place>,
+    pub place: Option<Position>,
 }
 
 /// Where the node is in the network.
-pub struct Place {
+pub struct Position {
     /// The Node object.
     pub own: Node,
     /// The uplinks; the first holds the node's first address.
@@ -144,6 +148,8 @@ pub(super) async fn observe(
         sysctls: sysctl::diff(Families::of(pod_cidrs), tunnels)?,
         links: links::observe(pins, &interfaces)?,
         pod_interfaces: netlink.pod_interfaces().await?,
+        own_filters: netlink.own_filters(&interfaces).await?,
+        tcx: options.tcx.unwrap_or_else(links::has_tcx),
         cgroup,
         rules: netlink.rules().await?,
         tunnels: netlink.tunnels(&interfaces).await?,
@@ -166,7 +172,7 @@ fn place(
     options: &Options,
     all: &Interfaces,
     defaults: &BTreeSet<u32>,
-) -> (Option<Place>, Vec<Waiting>) {
+) -> (Option<Position>, Vec<Waiting>) {
     let name = &options.node_name;
     let Some(own) = nodes.iter().find(|node| &*node.name == name.as_str()) else {
         return (None, vec![Waiting::Node(name.clone())]);
@@ -191,7 +197,7 @@ fn place(
     if ways.tunnels.values().any(Tunnel::is_too_narrow) {
         waiting.push(Waiting::Narrow);
     }
-    let place = Place {
+    let place = Position {
         own: own.clone(),
         uplinks,
         ways,

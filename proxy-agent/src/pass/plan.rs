@@ -1,11 +1,11 @@
 //! What to do: everything observed against everything wanted, as one value. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use proxy_abi::ownership::program;
 
-use super::observe::{Observed, Place};
+use super::observe::{Observed, Position};
 use super::wish;
 use crate::args::Options;
 use crate::kernel::programs::Outdated;
@@ -27,8 +27,8 @@ pub struct Plan {
     pub tunnels: Vec<tunnels::Operation>,
     /// Links to make, change and remove.
     pub links: Vec<links::Operation>,
-    /// Filters to put on pods' interfaces.
-    pub filters: Vec<filters::Put>,
+    /// Filters to put and remove.
+    pub filters: Vec<filters::Operation>,
     /// Routes and rules to put and delete.
     pub routes: Vec<routes::Operation>,
     /// What of tunnels nothing needs any more.
@@ -87,8 +87,8 @@ pub(super) fn plan(
 
 impl Plan {
     /// Tunnels, routes and rules. Returns the tunnels that are made anew.
-    fn ways(&mut self, observed: &Observed, place: &Place) -> BTreeSet<String> {
-        let Place { ways, .. } = place;
+    fn ways(&mut self, observed: &Observed, place: &Position) -> BTreeSet<String> {
+        let Position { ways, .. } = place;
         let tunnels = tunnels::diff(&observed.tunnels, &ways.tunnels);
         self.tunnels = tunnels.first;
         self.leftovers = tunnels.last;
@@ -105,7 +105,7 @@ impl Plan {
     fn hooks(
         &mut self,
         observed: &Observed,
-        place: &Place,
+        place: &Position,
         remade: &BTreeSet<String>,
         pinned: impl Fn(&str) -> Option<u32>,
     ) {
@@ -117,17 +117,25 @@ impl Plan {
         };
         let tunnels = place.ways.tunnels.keys().map(String::as_str);
         let uplinks = place.uplinks.iter().map(|uplink| &*uplink.name);
-        let wanted = links::wanted(uplinks, tunnels, observed.cgroup);
+        let mut wanted = links::wanted(uplinks, tunnels, observed.cgroup);
         let mut links = observed.links.clone();
         for link in links.values_mut() {
             if link.hook.interface().is_some_and(|on| remade.contains(on)) {
                 link.hook = links::Hook::Gone;
             }
         }
+        let own_filters = match observed.tcx {
+            true => BTreeMap::new(),
+            false => filters::instead_of(&mut wanted),
+        };
+        let mut own = observed.own_filters.clone();
+        own.retain(|(interface, _), _| !remade.contains(interface));
+        let own = filters::diff_own(&own, &own_filters, current);
         self.links = links::diff(&links, &wanted, current);
         let linked = |interface: &str| links::is_linked(&links, interface);
         let current = current(program::FROM_POD);
         self.filters = filters::diff(&observed.pod_interfaces, linked, current);
+        self.filters.extend(own);
     }
 
     /// Number of operations.

@@ -38,9 +38,9 @@ pub fn text(facts: &Facts<'_>) -> String {
             "type": CNI_TYPE,
             "mtu": facts.mtu,
             "bpffs": facts.bpffs,
-            // The plugin shapes nothing itself; it must know when a later one will (see its
-            // `Attach`), and the runtime tells only who declares the capability.
-            "capabilities": { "bandwidth": true },
+            // The runtime tells only who declares the capability. The plugin shapes nothing
+            // itself; it must know when a later one will (see its `Attach`).
+            "capabilities": { "bandwidth": true, "ips": true, "mac": true, "portMappings": true },
             "ipam": { "dataDir": facts.data_dir, "ranges": ranges },
         }],
     });
@@ -72,6 +72,9 @@ mod tests {
         );
         assert_eq!(plugin["type"], "flatnet-cni");
         assert_eq!(plugin["mtu"], 1450);
+        for capability in ["bandwidth", "ips", "mac", "portMappings"] {
+            assert_eq!(plugin["capabilities"][capability], true, "{capability}");
+        }
         assert_eq!(
             plugin["ipam"]["ranges"],
             json!([[{ "subnet": "10.244.1.0/24" }], [{ "subnet": "fd00:10:244:1::/64" }]])

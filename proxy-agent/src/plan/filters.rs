@@ -1,4 +1,5 @@
-//! Whether each pod's interface runs the current `from_pod`.
+//! Whether each pod's interface runs the current `from_pod`, and where the kernel has no tcx, the
+//! node's own interfaces what links would run there.
 //!
 //! The CNI plugin attaches it at ADD, as a filter of the interface's clsact qdisc, or by a pinned
 //! link where a later plugin of the chain needs the qdisc's place (that is for [`super::links`]).
@@ -6,6 +7,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+
+use proxy_abi::ownership::program::FROM_POD;
+
+use super::links::{Hook, Wanted};
+
+/// Which packets of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// Those that come in.
+    Ingress,
+    /// Those that leave.
+    Egress,
+}
+
+/// A filter of ours has one place at each side of an interface, which is named.
+pub type Place = (String, Side);
 
 /// The host end of a pod's veth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +35,20 @@ pub struct Observed {
     pub program_id: Option<u32>,
 }
 
-/// Puts the current program into our filter's place on an interface, in one step.
+/// One change of the filters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Put {
-    /// Name of the interface.
-    pub interface: String,
-    /// Its index.
-    pub ifindex: u32,
-    /// Whether there is a program in that place now.
-    pub replaces: bool,
+pub enum Operation {
+    /// Puts the current program into our filter's place, in one step.
+    Put {
+        /// Name of the program.
+        program: &'static str,
+        /// Where.
+        place: Place,
+        /// Whether a program of ours is in that place now.
+        replaces: bool,
+    },
+    /// Removes our filter.
+    Remove(Place),
 }
 
 /// What leads from the observed interfaces to ones that all run the program with id `current`
@@ -36,7 +58,7 @@ pub fn diff(
     observed: &BTreeMap<String, Observed>,
     linked: impl Fn(&str) -> bool,
     current: Option<u32>,
-) -> Vec<Put> {
+) -> Vec<Operation> {
     let stale = |interface: &Observed| match interface.program_id {
         Some(id) => Some(id) != current,
         None => interface.up,
@@ -44,23 +66,74 @@ pub fn diff(
     observed
         .iter()
         .filter(|(name, interface)| stale(interface) && !linked(name))
-        .map(|(name, interface)| Put {
-            interface: name.clone(),
-            ifindex: interface.ifindex,
+        .map(|(name, interface)| Operation::Put {
+            program: FROM_POD,
+            place: (name.clone(), Side::Ingress),
             replaces: interface.program_id.is_some(),
         })
         .collect()
 }
 
-impl fmt::Display for Put {
+/// The filters that do the work of these links at interfaces, on a kernel without tcx. They are
+/// taken out of the links.
+#[must_use]
+pub fn instead_of(links: &mut BTreeMap<String, Wanted>) -> BTreeMap<Place, &'static str> {
+    let place = |hook: &Hook| match hook {
+        Hook::Ingress(name) => Some((name.clone(), Side::Ingress)),
+        Hook::Egress(name) => Some((name.clone(), Side::Egress)),
+        Hook::Cgroup(_) | Hook::Gone => None,
+    };
+    let filters = links.values();
+    let filters = filters.filter_map(|link| Some((place(&link.hook)?, link.program)));
+    let filters = filters.collect();
+    links.retain(|_, link| place(&link.hook).is_none());
+    filters
+}
+
+/// What leads from the observed filters on the node's own interfaces, by the id of their program,
+/// to the wanted ones.
+#[must_use]
+pub fn diff_own(
+    observed: &BTreeMap<Place, u32>,
+    wanted: &BTreeMap<Place, &'static str>,
+    current: impl Fn(&str) -> Option<u32>,
+) -> Vec<Operation> {
+    let holds = |place: &Place, program: &str| {
+        let id = observed.get(place);
+        id.is_some() && id.copied() == current(program)
+    };
+    let stale = wanted
+        .iter()
+        .filter(|(place, program)| !holds(place, program));
+    let put = stale.map(|(place, program)| Operation::Put {
+        program,
+        place: place.clone(),
+        replaces: observed.contains_key(place),
+    });
+    let unwanted = observed.keys().filter(|place| !wanted.contains_key(place));
+    put.chain(unwanted.cloned().map(Operation::Remove))
+        .collect()
+}
+
+impl fmt::Display for Operation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.replaces {
-            true => write!(
+        match self {
+            Self::Put {
+                program,
+                place: (interface, _),
+                replaces: true,
+            } => write!(
                 out,
-                "put the current from_pod into the filter of {}",
-                self.interface
+                "put the current {program} into the filter of {interface}"
             ),
-            false => write!(out, "attach from_pod to {} by a filter", self.interface),
+            Self::Put {
+                program,
+                place: (interface, _),
+                replaces: false,
+            } => write!(out, "attach {program} to {interface} by a filter"),
+            Self::Remove((interface, side)) => {
+                write!(out, "remove the {side:?} filter of {interface}")
+            }
         }
     }
 }
@@ -116,5 +189,29 @@ mod tests {
         };
         let observed = BTreeMap::from([("fn1".to_owned(), observed)]);
         assert_eq!(diff(&observed, |_| false, None).len(), 1);
+    }
+
+    #[test]
+    fn filters_stand_in_for_links_at_interfaces() {
+        let names = || ["eth0"].into_iter();
+        let mut links = crate::plan::links::wanted(names(), [].into_iter(), Some(7));
+        let wanted = instead_of(&mut links);
+        assert_eq!(links.len(), 4, "the cgroup's");
+        assert_eq!(instead_of(&mut links), BTreeMap::new());
+        let place = |name: &str, side| (name.to_owned(), side);
+        let observed = BTreeMap::from([
+            (place("eth0", Side::Ingress), 7),
+            (place("eth1", Side::Egress), 8),
+        ]);
+        let lines = |current: Option<u32>| -> Vec<String> {
+            let operations = diff_own(&observed, &wanted, |_| current);
+            operations.iter().map(ToString::to_string).collect()
+        };
+        let last = "remove the Egress filter of eth1";
+        let attach = "attach to_network to eth0 by a filter";
+        assert_eq!(lines(Some(7)), [attach, last]);
+        let put = "put the current from_network into the filter of eth0";
+        assert_eq!(lines(None), [put, attach, last]);
+        assert!(diff_own(&BTreeMap::new(), &BTreeMap::new(), |_| None).is_empty());
     }
 }

@@ -12,10 +12,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions};
 use cluster_model::{FrontendKind, Protocol, ServiceName};
-use proxy_abi::{Counter, Endpoint, Flow, FlowKey, FrontendKey, Ip, Pod, Port, Treatment};
+use proxy_abi::{
+    Counter, Endpoint, Flow, FlowKey, FrontendKey, HostPort, Ip, NodeAddress, Pod, Port, Treatment,
+    Uplink,
+};
 use proxy_agent::kernel::maps::ServiceMaps;
 use proxy_agent::kernel::pins::Pins;
 use proxy_agent::kernel::programs::{self, Loaded, Sizes};
@@ -120,18 +124,14 @@ impl Kernel {
 
     /// Makes `address` that of a pod of this node, whose veth is the interface of the test run.
     pub(crate) fn pod(&mut self, address: &str) {
-        let ip = Ip::from(address.parse::<std::net::IpAddr>().expect("an address"));
-        let data = MapData::from_pin(self.pins.map("pods")).expect("the map");
-        let map = aya::maps::Map::HashMap(data);
-        let mut pods: aya::maps::HashMap<MapData, Ip, Pod> = map.try_into().expect("its shape");
-        pods.insert(ip, Pod::new(LOOPBACK, packet::SENDER), 0)
-            .expect("an entry");
+        let pod = Pod::new(LOOPBACK, packet::SENDER);
+        self.insert("pods", ip_of(address), pod);
     }
 
-    /// Removes the entry of the packets `from` -> `to`, as the table does when it is full.
+    /// Removes the entry of the packets `from` -> `to` of a conversation that has just begun, as
+    /// the table does when it is full.
     pub(crate) fn evict(&mut self, from: &str, to: &str, protocol: u8) {
-        let data = MapData::from_pin(self.pins.map("flows")).expect("the map");
-        let map = aya::maps::Map::LruHashMap(data);
+        let map = aya::maps::Map::LruHashMap(self.map("openings"));
         let mut flows: aya::maps::HashMap<MapData, FlowKey, Flow> =
             map.try_into().expect("its shape");
         flows
@@ -139,12 +139,86 @@ impl Kernel {
             .expect("an entry");
     }
 
+    /// The entry of the packets `from` -> `to` of an established conversation.
+    pub(crate) fn established(&self, from: &str, to: &str, protocol: u8) -> Option<Flow> {
+        let flows: aya::maps::HashMap<MapData, FlowKey, Flow> =
+            aya::maps::Map::HashMap(self.map("flows"))
+                .try_into()
+                .expect("its shape");
+        let key = FlowKey::new(address(from), address(to), protocol);
+        flows.get(&key, 0).ok()
+    }
+
+    /// Makes `cidr` a part of the cluster.
+    pub(crate) fn inside(&mut self, cidr: &str) {
+        let (address, bits) = cidr.split_once('/').expect("address/bits");
+        let address: std::net::IpAddr = address.parse().expect("an address");
+        let bits: u32 = bits.parse().expect("bits");
+        let bits = if address.is_ipv4() { 96 + bits } else { bits };
+        let mut inside: LpmTrie<MapData, Ip, u32> = aya::maps::Map::LpmTrie(self.map("inside"))
+            .try_into()
+            .expect("its shape");
+        inside
+            .insert(&Key::new(bits, Ip::from(address)), 0, 0)
+            .expect("an entry");
+    }
+
+    /// Has masquerade use these addresses and ports at the interface of the test run.
+    pub(crate) fn uplink(&mut self, addresses: &[&str], first_port: u16, last_port: u16) {
+        let mut uplink = Uplink {
+            first_port,
+            last_port,
+            ..Uplink::default()
+        };
+        for address in addresses {
+            match address.parse().expect("an address") {
+                v4 @ std::net::IpAddr::V4(_) => uplink.v4 = Ip::from(v4),
+                v6 @ std::net::IpAddr::V6(_) => uplink.v6 = Ip::from(v6),
+            }
+            self.insert("node_addresses", ip_of(address), NodeAddress::new(true));
+        }
+        self.insert("uplinks", LOOPBACK, uplink);
+    }
+
+    /// Gives the pod at `pod` the host port at `at`.
+    pub(crate) fn host_port(&mut self, at: &str, protocol: u8, pod: &str) {
+        self.insert(
+            "host_ports",
+            frontend(at, protocol),
+            HostPort::new(endpoint(pod), LOOPBACK),
+        );
+    }
+
+    fn insert<K: aya::Pod, V: aya::Pod>(&mut self, map: &str, key: K, value: V) {
+        let mut map: aya::maps::HashMap<MapData, K, V> = aya::maps::Map::HashMap(self.map(map))
+            .try_into()
+            .expect("its shape");
+        map.insert(key, value, 0).expect("an entry");
+    }
+
+    fn map(&self, name: &str) -> MapData {
+        MapData::from_pin(self.pins.map(name)).expect("the map")
+    }
+
+    /// Runs `to_network` on a packet that the node forwards.
+    pub(crate) fn leave(&mut self, frame: &[u8]) -> Run {
+        // struct __sk_buff: nothing given but ingress_ifindex, the tenth word.
+        let mut context = [0; 44];
+        context[36..40].copy_from_slice(&7u32.to_ne_bytes());
+        self.run_as("to_network", frame, Some(&context))
+    }
+
     /// Runs a packet program once.
     pub(crate) fn run(&mut self, program: &str, frame: &[u8]) -> Run {
+        self.run_as(program, frame, None)
+    }
+
+    fn run_as(&mut self, program: &str, frame: &[u8], context: Option<&[u8]>) -> Run {
         let mut out = vec![0; frame.len() + 128];
         let options = TestRunOptions {
             data_in: Some(frame),
             data_out: Some(&mut out),
+            ctx_in: context,
             ..Default::default()
         };
         let result = self
@@ -200,6 +274,11 @@ pub(crate) fn endpoint(at: &str) -> Endpoint {
 pub(crate) fn address(at: &str) -> (Ip, Port) {
     let address: std::net::SocketAddr = at.parse().expect("address:port");
     (Ip::from(address.ip()), Port::new(address.port()))
+}
+
+/// `10.244.1.2` as the maps have it.
+pub(crate) fn ip_of(address: &str) -> Ip {
+    Ip::from(address.parse::<std::net::IpAddr>().expect("an address"))
 }
 
 /// Counters as a test expects them.

@@ -16,6 +16,18 @@ pub(crate) struct Builder {
     fragment: u16,
     no_checksum: bool,
     hops: u8,
+    icmp: Option<Icmp>,
+    /// Of an IPv6 fragment: offset and flag.
+    piece: Option<u16>,
+}
+
+/// What an ICMP message is.
+#[derive(Clone)]
+enum Icmp {
+    /// An echo request or reply with this identifier.
+    Echo { request: bool, identifier: u16 },
+    /// An error: type and code in each family, and the packet that it is about.
+    Error { kind: [[u8; 2]; 2], about: Vec<u8> },
 }
 
 /// The Ethernet source address of every frame unless told otherwise.
@@ -34,6 +46,49 @@ pub(crate) fn tcp(from: &str, to: &str, flags: u8) -> Builder {
     }
 }
 
+/// An echo request `from` -> `to`; the port of `from` is the identifier.
+pub(crate) fn ping(from: &str, to: &str) -> Builder {
+    let identifier = from.parse::<SocketAddr>().expect("address:port").port();
+    let request = true;
+    Builder::icmp(
+        from,
+        to,
+        Icmp::Echo {
+            request,
+            identifier,
+        },
+    )
+}
+
+/// An echo reply `from` -> `to`; the port of `to` is the identifier.
+pub(crate) fn pong(from: &str, to: &str) -> Builder {
+    let identifier = to.parse::<SocketAddr>().expect("address:port").port();
+    let request = false;
+    Builder::icmp(
+        from,
+        to,
+        Icmp::Echo {
+            request,
+            identifier,
+        },
+    )
+}
+
+/// "Port unreachable" `from` -> `to` (their ports say nothing), about a packet.
+pub(crate) fn unreachable(from: &str, to: &str, about: &Builder) -> Builder {
+    error(from, to, [[3, 3], [1, 4]], about)
+}
+
+/// "Time exceeded", likewise.
+pub(crate) fn exceeded(from: &str, to: &str, about: &Builder) -> Builder {
+    error(from, to, [[11, 0], [3, 0]], about)
+}
+
+fn error(from: &str, to: &str, kind: [[u8; 2]; 2], about: &Builder) -> Builder {
+    let about = about.frame()[14..].to_vec();
+    Builder::icmp(from, to, Icmp::Error { kind, about })
+}
+
 impl Builder {
     fn new(from: &str, to: &str, protocol: u8) -> Self {
         Self {
@@ -47,7 +102,32 @@ impl Builder {
             fragment: 0,
             no_checksum: false,
             hops: 64,
+            icmp: None,
+            piece: None,
         }
+    }
+
+    fn icmp(from: &str, to: &str, message: Icmp) -> Self {
+        let mut builder = Self::new(from, to, 1);
+        if builder.source.is_ipv6() {
+            builder.protocol = 58;
+        }
+        builder.icmp = Some(message);
+        builder
+    }
+
+    /// As the first fragment of several, cut after these bytes of data.
+    pub(crate) fn first(mut self) -> Self {
+        self.fragment = 0x2000;
+        self.piece = Some(1);
+        self
+    }
+
+    /// As the last fragment, behind `units` times 8 bytes; its bytes are data alone.
+    pub(crate) fn last(mut self, units: u16) -> Self {
+        self.fragment = units;
+        self.piece = Some(units << 3);
+        self
     }
 
     /// With IP options (four "no operation"; IPv4).
@@ -90,7 +170,15 @@ impl Builder {
     pub(crate) fn frame(&self) -> Vec<u8> {
         let mut frame = vec![2, 0, 0, 0, 0, 2];
         frame.extend(self.sender);
-        let transport = self.transport();
+        let mut transport = self.transport();
+        if let Some(piece) = self.piece
+            && self.source.is_ipv6()
+        {
+            let mut header = vec![self.protocol, 0];
+            header.extend(piece.to_be_bytes());
+            header.extend([0, 0, 0x12, 0x34]);
+            transport.splice(..0, header);
+        }
         if self.source.is_ipv4() {
             frame.extend([0x08, 0x00]);
             frame.extend(self.ipv4(transport.len()));
@@ -119,7 +207,12 @@ impl Builder {
     fn ipv6(&self, payload: usize) -> Vec<u8> {
         let mut ip = vec![0x60, 0, 0, 0];
         ip.extend((payload as u16).to_be_bytes());
-        ip.extend([self.protocol, self.hops]);
+        let next = if self.piece.is_some() {
+            44
+        } else {
+            self.protocol
+        };
+        ip.extend([next, self.hops]);
         ip.extend(self.addresses());
         ip
     }
@@ -133,6 +226,53 @@ impl Builder {
     }
 
     fn transport(&self) -> Vec<u8> {
+        match (&self.icmp, self.piece) {
+            (_, Some(piece)) if piece != 1 => b"and the rest of it".to_vec(),
+            (Some(message), _) => self.message(message),
+            (None, _) => self.ports(),
+        }
+    }
+
+    fn message(&self, message: &Icmp) -> Vec<u8> {
+        let v6 = self.source.is_ipv6();
+        let mut bytes = Vec::new();
+        match message {
+            Icmp::Echo {
+                request,
+                identifier,
+            } => {
+                let kind = match (v6, request) {
+                    (false, true) => 8,
+                    (false, false) => 0,
+                    (true, true) => 128,
+                    (true, false) => 129,
+                };
+                bytes.extend([kind, 0, 0, 0]);
+                bytes.extend(identifier.to_be_bytes());
+                bytes.extend([0, 1]);
+                bytes.extend(&self.payload);
+            }
+            Icmp::Error { kind, about } => {
+                bytes.extend(kind[usize::from(v6)]);
+                bytes.extend([0; 6]);
+                bytes.extend(about);
+            }
+        }
+        let mut covered = if v6 { self.pseudo(&bytes) } else { Vec::new() };
+        covered.extend(&bytes);
+        let checksum = sum(&covered);
+        bytes[2..4].copy_from_slice(&checksum);
+        bytes
+    }
+
+    fn pseudo(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut pseudo = self.addresses();
+        pseudo.extend([0, self.protocol]);
+        pseudo.extend((bytes.len() as u16).to_be_bytes());
+        pseudo
+    }
+
+    fn ports(&self) -> Vec<u8> {
         let mut bytes = self.source.port().to_be_bytes().to_vec();
         bytes.extend(self.destination.port().to_be_bytes());
         let checksum_at = if self.protocol == 6 {
@@ -147,11 +287,9 @@ impl Builder {
         };
         bytes.extend(&self.payload);
         if !self.no_checksum {
-            let mut pseudo = self.addresses();
-            pseudo.extend([0, self.protocol]);
-            pseudo.extend((bytes.len() as u16).to_be_bytes());
-            pseudo.extend(&bytes);
-            let checksum = sum(&pseudo);
+            let mut covered = self.pseudo(&bytes);
+            covered.extend(&bytes);
+            let checksum = sum(&covered);
             bytes[checksum_at..checksum_at + 2].copy_from_slice(&checksum);
         }
         bytes

@@ -2,10 +2,11 @@
 //! again whatever happens.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::lab;
 use crate::process::{self, Step, capture};
@@ -24,11 +25,11 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the lab.
+    /// Starts the lab with that many nodes.
     ///
     /// # Errors
     /// When it does not come up; what is left of it is taken down.
-    pub(super) fn up(workspace: &Workspace) -> anyhow::Result<Self> {
+    pub(super) fn up(workspace: &Workspace, nodes: u8) -> anyhow::Result<Self> {
         let step = Step::start("starting a lab for the bench");
         let mut cluster = Self {
             binary: workspace.binaries(false).join("flatnet-lab"),
@@ -37,7 +38,9 @@ impl Cluster {
         };
         // The name is ours alone: what is there is what an interrupted bench left.
         capture(&mut cluster.lab("down")?)?;
-        process::run(cluster.lab("up")?.stdout(Stdio::null()))?;
+        let mut up = cluster.lab("up")?;
+        up.args(["--nodes", &nodes.to_string()]);
+        process::run(up.stdout(Stdio::null()))?;
         cluster.kubeconfig = capture(&mut cluster.lab("kubeconfig")?)?.trim().to_owned();
         step.done();
         Ok(cluster)
@@ -91,6 +94,48 @@ impl Cluster {
     /// When it fails; with what it wrote on stderr.
     pub(super) fn exec(&self, pod: &str, words: &[&str]) -> anyhow::Result<String> {
         capture(self.lab("exec")?.args([pod, "--"]).args(words))
+    }
+
+    /// Where the lab keeps the network namespace of one of its members: a node, or the fabric
+    /// that joins them.
+    ///
+    /// # Errors
+    /// Never, unless the lab keeps its kubeconfig at the root of the file system.
+    pub(super) fn netns(&self, member: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.state()?.join("netns").join(member))
+    }
+
+    /// Where the network namespace of a pod is kept.
+    ///
+    /// # Errors
+    /// When the pod does not run.
+    pub(super) fn pod_netns(&self, pod: &str) -> anyhow::Result<PathBuf> {
+        let shown = self.exec(pod, &["readlink", "/proc/self/ns/net"])?;
+        for entry in std::fs::read_dir(self.state()?.join("netns"))? {
+            let entry = entry?;
+            // The inode of a namespace's file is the number that the link shows. Not
+            // entry.metadata(): that asks for the file below the mount.
+            let number = std::fs::metadata(entry.path())?.ino();
+            if shown.trim() == format!("net:[{number}]") {
+                return Ok(entry.path());
+            }
+        }
+        bail!("the lab keeps no namespace {} for pod {pod}", shown.trim())
+    }
+
+    /// Where a node's bpffs is mounted, with what its agent pinned.
+    ///
+    /// # Errors
+    /// As [`Cluster::netns`].
+    pub(super) fn bpffs(&self, node: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.state()?.join("bpf").join(node))
+    }
+
+    /// The lab's directory: the one that holds its kubeconfig.
+    fn state(&self) -> anyhow::Result<&Path> {
+        Path::new(&self.kubeconfig)
+            .parent()
+            .context("a kubeconfig without a folder")
     }
 
     fn lab(&self, verb: &str) -> anyhow::Result<Command> {

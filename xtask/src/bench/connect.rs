@@ -8,6 +8,7 @@
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 
+use super::Plan;
 use super::cluster::Cluster;
 use super::frame::{self, Better, Case, Measure, Metric, Row};
 use crate::process::Step;
@@ -48,8 +49,8 @@ const CASES: &[(&str, &str)] = &[("same-node", "client-near"), ("cross-node", "c
 ///
 /// # Errors
 /// When the lab does not come up or a measurement fails.
-pub(super) fn run(workspace: &Workspace, rounds: usize) -> anyhow::Result<Vec<Row>> {
-    let cluster = Cluster::up(workspace)?;
+pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let cluster = Cluster::up(workspace, 2)?;
     cluster.apply(MANIFEST)?;
     let service = format!(
         "{}:{PORT}",
@@ -57,7 +58,8 @@ pub(super) fn run(workspace: &Workspace, rounds: usize) -> anyhow::Result<Vec<Ro
     );
     let endpoint = format!("{}:{PORT}", cluster.field("pod/server", ".status.podIP")?);
     let mut rows = Vec::new();
-    for (case, client) in CASES {
+    let rounds = plan.rounds;
+    for (case, client) in CASES.iter().filter(|(case, _)| plan.wants(case)) {
         let step = Step::start(format!("{NAME}, {case}: {} measurements", 2 * (rounds + 1)));
         let case = Case {
             name: (*case).to_owned(),

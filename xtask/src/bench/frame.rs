@@ -29,16 +29,18 @@ pub(super) struct Metric {
     pub(super) better: Better,
 }
 
-/// Measures once: one value for each metric of the case, in their order.
-pub(super) type Measure<'a> = Box<dyn FnMut() -> anyhow::Result<Vec<f64>> + 'a>;
+/// Measures once; unless said otherwise, one value for each metric of the case, in their order.
+pub(super) type Measure<'a, T = Vec<f64>> = Box<dyn FnMut() -> anyhow::Result<T> + 'a>;
+
+/// Who is measured, by name.
+pub(super) type Contender<'a, T = Vec<f64>> = (String, Measure<'a, T>);
 
 /// One situation in which flatnet is compared with its peers.
 pub(super) struct Case<'a> {
     pub(super) name: String,
     pub(super) metrics: &'static [Metric],
     pub(super) ours: Measure<'a>,
-    /// Each with its name.
-    pub(super) peers: Vec<(String, Measure<'a>)>,
+    pub(super) peers: Vec<Contender<'a>>,
 }
 
 /// One line of the result: the medians of one metric in one case.
@@ -57,56 +59,82 @@ pub(super) struct Row {
     pub(super) runs: usize,
 }
 
-/// Measures a case: a round to warm up, whose values are thrown away, then `rounds` that count.
-/// In every round each contender is measured once, ours first.
+/// What flatnet is called among the contenders.
+const OURS: &str = "ours";
+
+/// Measures a case and takes the medians.
 ///
 /// # Errors
 /// When a measurement fails or yields another number of values than the case has metrics.
-pub(super) fn measure(bench: &str, mut case: Case<'_>, rounds: usize) -> anyhow::Result<Vec<Row>> {
-    ensure!(rounds > 0, "a median needs at least one round");
-    let mut ours = Vec::new();
-    let mut peers = vec![Vec::new(); case.peers.len()];
-    for round in 0..=rounds {
-        let count = round > 0;
-        let values = once(&case.name, "ours", case.metrics, &mut case.ours)?;
-        ours.extend(count.then_some(values));
-        for ((name, measure), samples) in case.peers.iter_mut().zip(&mut peers) {
-            let values = once(&case.name, name, case.metrics, measure)?;
-            samples.extend(count.then_some(values));
-        }
-    }
+pub(super) fn measure(bench: &str, case: Case<'_>, rounds: usize) -> anyhow::Result<Vec<Row>> {
+    let Case {
+        name,
+        metrics,
+        ours,
+        peers,
+    } = case;
+    let contenders = std::iter::once((OURS.to_owned(), ours)).chain(peers);
+    let contenders = contenders.map(|(contender, measure)| {
+        let checked = checked(name.clone(), contender.clone(), metrics.len(), measure);
+        (contender, checked)
+    });
+    let mut samples = alternate(&name, contenders.collect(), rounds)?.into_iter();
+    let (_, ours) = samples.next().context("nobody was measured")?;
+    let peers: Vec<_> = samples.collect();
     let row = |(index, metric): (usize, &Metric)| Row {
         bench: bench.to_owned(),
-        case: case.name.clone(),
+        case: name.clone(),
         metric: metric.name.to_owned(),
         unit: metric.unit.to_owned(),
         better: metric.better,
         ours: median(&ours, index),
-        peers: case
-            .peers
+        peers: peers
             .iter()
-            .zip(&peers)
-            .map(|((name, _), samples)| (name.clone(), median(samples, index)))
+            .map(|(peer, samples)| (peer.clone(), median(samples, index)))
             .collect(),
         runs: rounds,
     };
-    Ok(case.metrics.iter().enumerate().map(row).collect())
+    Ok(metrics.iter().enumerate().map(row).collect())
 }
 
-fn once(
+fn checked(
+    case: String,
+    contender: String,
+    metrics: usize,
+    mut measure: Measure<'_>,
+) -> Measure<'_> {
+    Box::new(move || {
+        let values = measure()?;
+        ensure!(
+            values.len() == metrics,
+            "{case}: {contender} yields {} values for {metrics} metrics",
+            values.len(),
+        );
+        Ok(values)
+    })
+}
+
+/// Measures the contenders in turn: a round to warm up, of which nothing is kept, then `rounds`
+/// that count. In every round each is measured once, in the order given. Returns what each
+/// yielded.
+///
+/// # Errors
+/// When a measurement fails.
+pub(super) fn alternate<T>(
     case: &str,
-    contender: &str,
-    metrics: &[Metric],
-    measure: &mut Measure<'_>,
-) -> anyhow::Result<Vec<f64>> {
-    let values = measure().with_context(|| format!("{case}: cannot measure {contender}"))?;
-    ensure!(
-        values.len() == metrics.len(),
-        "{case}: {contender} yields {} values for {} metrics",
-        values.len(),
-        metrics.len()
-    );
-    Ok(values)
+    mut contenders: Vec<Contender<'_, T>>,
+    rounds: usize,
+) -> anyhow::Result<Vec<(String, Vec<T>)>> {
+    ensure!(rounds > 0, "a median needs at least one round");
+    let mut kept: Vec<Vec<T>> = contenders.iter().map(|_| Vec::new()).collect();
+    for round in 0..=rounds {
+        for ((name, measure), kept) in contenders.iter_mut().zip(&mut kept) {
+            let value = measure().with_context(|| format!("{case}: cannot measure {name}"))?;
+            kept.extend((round > 0).then_some(value));
+        }
+    }
+    let names = contenders.into_iter().map(|(name, _)| name);
+    Ok(names.zip(kept).collect())
 }
 
 /// The median of metric number `index` over all samples; of an even number, the mean of the two

@@ -4,18 +4,24 @@
 //! cases (see [`connect`]).
 
 mod frame;
+mod quantile;
+mod namespace;
+mod plugin;
 mod cluster;
 mod connect;
+mod cni;
+mod path;
 mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use self::frame::Row;
 use crate::lab;
+use crate::setup::{self, Scope};
 use crate::workspace::Workspace;
 
 /// Arguments of `cargo xtask bench`.
@@ -30,6 +36,9 @@ pub(crate) struct BenchArgs {
     /// How often each contender is measured (once more to warm up).
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
+    /// Measure only the cases that have this in their names.
+    #[arg(long, value_name = "WORD", default_value = "")]
+    case: String,
     /// Print the name of every bench and run none.
     #[arg(long)]
     list: bool,
@@ -39,14 +48,40 @@ pub(crate) struct BenchArgs {
 struct Bench {
     name: &'static str,
     about: &'static str,
-    run: fn(&Workspace, usize) -> anyhow::Result<Vec<Row>>,
+    run: fn(&Workspace, &Plan) -> anyhow::Result<Vec<Row>>,
 }
 
-const BENCHES: &[Bench] = &[Bench {
-    name: connect::NAME,
-    about: "connect, one byte, close: through the cluster IP against the endpoint's own address",
-    run: connect::run,
-}];
+/// How much of a bench is to be done.
+struct Plan {
+    rounds: usize,
+    /// What a case has in its name to be measured; every name has the empty word.
+    case: String,
+}
+
+impl Plan {
+    fn wants(&self, case: &str) -> bool {
+        case.contains(&self.case)
+    }
+}
+
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: connect::NAME,
+        about: "connect, one byte, close: through the cluster IP against the endpoint's address",
+        run: connect::run,
+    },
+    Bench {
+        name: cni::NAME,
+        about: "wall time of ADD and DEL, 1, 10 and 100 at once, against ptp and bridge",
+        run: cni::run,
+    },
+    Bench {
+        name: path::NAME,
+        about: "pod to pod, on one node and across: requests, connections, streams, against ptp, \
+                bridge and the bare veth pair",
+        run: path::run,
+    },
+];
 
 /// Runs one bench; the table goes to stdout.
 ///
@@ -57,6 +92,7 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<Exi
         name,
         json,
         rounds,
+        case,
         list,
     } = args;
     if *list {
@@ -70,8 +106,14 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<Exi
         let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
         bail!("there is no bench {name:?}; there is {}", names.join(", "));
     };
+    setup::ensure(Scope::Bench)?;
     lab::prepare(workspace)?;
-    let rows = (bench.run)(workspace, usize::from(*rounds))?;
+    let plan = Plan {
+        rounds: usize::from(*rounds),
+        case: case.clone(),
+    };
+    let rows = (bench.run)(workspace, &plan)?;
+    ensure!(!rows.is_empty(), "bench {name} has no case like {case:?}");
     print!("{}", table::render(&rows));
     if let Some(file) = json {
         let text = serde_json::to_string_pretty(&rows).context("rows are no JSON")?;

@@ -60,6 +60,7 @@ fn number(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
+        value if value > 0.0 && value < 1.0 => format!("{value:.3}"),
         _ => format!("{value:.2}"),
     }
 }

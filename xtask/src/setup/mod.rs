@@ -20,6 +20,8 @@ use clap::Args;
 pub(crate) use self::bpf::is_root;
 pub(crate) use self::need::Scope;
 use self::need::{Need, State};
+pub(crate) use self::toolchain::STATIC_TARGET;
+pub(crate) use self::tools::cni_plugin;
 use crate::process::{self, Step};
 
 /// Arguments of `cargo xtask setup`.

@@ -9,10 +9,14 @@ pub(crate) enum Scope {
     Build,
     /// `cargo xtask lint`.
     Lint,
-    /// `cargo xtask lab` and `cargo xtask bench`.
+    /// `cargo xtask lab`.
     Lab,
+    /// `cargo xtask bench`.
+    Bench,
     /// `cargo xtask test`.
     Test,
+    /// `cargo xtask fuzz`.
+    Fuzz,
 }
 
 impl Scope {
@@ -22,7 +26,9 @@ impl Scope {
             Self::Build => other == Self::Build,
             Self::Lint => matches!(other, Self::Build | Self::Lint),
             Self::Lab => matches!(other, Self::Build | Self::Lab),
-            Self::Test => true,
+            Self::Bench => matches!(other, Self::Build | Self::Lab | Self::Bench),
+            Self::Test => other != Self::Fuzz,
+            Self::Fuzz => other == Self::Fuzz,
         }
     }
 
@@ -31,7 +37,9 @@ impl Scope {
             Self::Build => "to build",
             Self::Lint => "to lint",
             Self::Lab => "for the lab",
+            Self::Bench => "for the benches",
             Self::Test => "for the tests",
+            Self::Fuzz => "to fuzz",
         }
     }
 }
@@ -41,8 +49,12 @@ impl Scope {
 pub(crate) enum Remedy {
     /// A Debian package.
     Package(&'static str),
+    /// A toolchain of rustup's.
+    Toolchain(&'static str),
     /// A component of the active rustup toolchain.
     Component(&'static str),
+    /// A compilation target of the active rustup toolchain.
+    Target(&'static str),
     /// `cargo install` of `name@version`, with its lock file.
     CargoInstall(&'static str),
     /// Nothing that this command may do on its own: what a person has to do, in words.
@@ -53,7 +65,11 @@ impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Package(package) => write!(f, "apt-get install {package}"),
+            Self::Toolchain(channel) => {
+                write!(f, "rustup toolchain install {channel} --profile minimal")
+            }
             Self::Component(component) => write!(f, "rustup component add {component}"),
+            Self::Target(target) => write!(f, "rustup target add {target}"),
             Self::CargoInstall(krate) => write!(f, "cargo install {krate} --locked"),
             Self::ByHand(words) => f.write_str(words),
         }
@@ -143,16 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn a_lab_needs_a_build_and_the_tests_need_all() {
-        use Scope::{Build, Lab, Lint, Test};
+    fn a_lab_needs_a_build_and_the_tests_need_all_but_what_fuzzing_does() {
+        use Scope::{Bench, Build, Fuzz, Lab, Lint, Test};
 
         for (scope, included) in [
             (Build, vec![Build]),
             (Lint, vec![Build, Lint]),
             (Lab, vec![Build, Lab]),
-            (Test, vec![Build, Lint, Lab, Test]),
+            (Bench, vec![Build, Lab, Bench]),
+            (Test, vec![Build, Lint, Lab, Bench, Test]),
+            (Fuzz, vec![Fuzz]),
         ] {
-            for other in [Build, Lint, Lab, Test] {
+            for other in [Build, Lint, Lab, Bench, Test, Fuzz] {
                 assert_eq!(
                     scope.includes(other),
                     included.contains(&other),

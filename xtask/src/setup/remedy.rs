@@ -78,10 +78,12 @@ pub(super) fn commands(needs: &[Need], machine: Machine) -> Vec<Action> {
     }
     for remedy in missing(needs) {
         match remedy {
-            Remedy::Component(_) => actions.push(Action::new(
-                format!("adding to the toolchain: {remedy}"),
-                &remedy.to_string(),
-            )),
+            Remedy::Component(_) | Remedy::Toolchain(_) | Remedy::Target(_) => {
+                actions.push(Action::new(
+                    format!("adding to the toolchains: {remedy}"),
+                    &remedy.to_string(),
+                ))
+            }
             Remedy::CargoInstall(krate) => actions.push(Action::new(
                 format!("compiling {krate} (about 2 minutes)"),
                 &remedy.to_string(),
@@ -97,7 +99,7 @@ pub(super) fn by_hand(needs: &[Need], machine: Machine) -> Option<String> {
     let sudo = if machine.root { "" } else { "sudo " };
     let packages = apt_line(needs).map(|line| format!("{sudo}{line}"));
     let others = missing(needs)
-        .filter(|remedy| matches!(remedy, Remedy::Component(_) | Remedy::CargoInstall(_)))
+        .filter(|remedy| !matches!(remedy, Remedy::Package(_) | Remedy::ByHand(_)))
         .map(Remedy::to_string);
     let lines: Vec<_> = packages.into_iter().chain(others).collect();
     (!lines.is_empty()).then(|| lines.join(" && "))
@@ -155,6 +157,7 @@ mod tests {
             gone(Remedy::Package("iproute2")),
             gone(Remedy::Package("iproute2")),
             gone(Remedy::Component("rust-src")),
+            gone(Remedy::Target("x86_64-unknown-linux-musl")),
             gone(Remedy::ByHand("boot a newer kernel".to_owned())),
         ]
     }
@@ -181,6 +184,7 @@ mod tests {
                 "apt-get install -y --no-install-recommends iproute2 tcpdump",
                 "cargo install bpf-linker@0.10.0 --locked",
                 "rustup component add rust-src",
+                "rustup target add x86_64-unknown-linux-musl",
             ]
         );
     }
@@ -192,12 +196,13 @@ mod tests {
             actions.iter().all(|action| action.words[0] != "apt-get"),
             "{actions:?}"
         );
-        assert_eq!(actions.len(), 2);
+        assert_eq!(actions.len(), 3);
         assert_eq!(
             by_hand(&fresh_machine(), USER).as_deref(),
             Some(
                 "sudo apt-get install -y --no-install-recommends iproute2 tcpdump && \
-                 cargo install bpf-linker@0.10.0 --locked && rustup component add rust-src"
+                 cargo install bpf-linker@0.10.0 --locked && rustup component add rust-src && \
+                 rustup target add x86_64-unknown-linux-musl"
             )
         );
     }

@@ -13,6 +13,12 @@ const BPF_LINKER: &str = "bpf-linker@0.10.0";
 /// Bpf-linker 0.10 speaks to exactly this major version of the compiler's libLLVM.
 const LLVM_MAJOR: u32 = 22;
 
+/// What the CNI plugin is compiled for where it has to run on any node.
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// The driver of libFuzzer that `cargo xtask fuzz` starts.
+const CARGO_FUZZ: &str = "cargo-fuzz@0.13.2";
+
 /// The compiler, what rustup adds to it, and bpf-linker.
 pub(super) fn needs() -> Vec<Need> {
     let verbose = capture(Command::new("rustc").arg("-vV")).unwrap_or_default();
@@ -42,12 +48,46 @@ pub(super) fn needs() -> Vec<Need> {
             sysroot.join("bin/clippy-driver").exists() || find_program("clippy-driver").is_some()
         }),
         Need {
+            name: STATIC_TARGET.to_owned(),
+            used_for: "the CNI plugin as one static binary, as it is measured",
+            scope: Scope::Bench,
+            state: static_target(sysroot),
+        },
+        Need {
             name: "bpf-linker".to_owned(),
             used_for: "links the eBPF object",
             scope: Scope::Build,
             state: bpf_linker(),
         },
+        Need {
+            name: "nightly rustc".to_owned(),
+            used_for: "has the coverage that a fuzzer needs",
+            scope: Scope::Fuzz,
+            state: nightly(),
+        },
+        Need {
+            name: "cargo-fuzz".to_owned(),
+            used_for: "builds and runs the fuzz targets",
+            scope: Scope::Fuzz,
+            state: match find_program("cargo-fuzz") {
+                Some(path) => State::Here(path.display().to_string()),
+                None => State::Missing {
+                    why: "not installed".to_owned(),
+                    remedy: Remedy::CargoInstall(CARGO_FUZZ),
+                },
+            },
+        },
     ]
+}
+
+fn nightly() -> State {
+    match capture(Command::new("rustup").args(["run", "nightly", "rustc", "--version"])) {
+        Ok(version) => State::Here(version.trim().to_owned()),
+        Err(_) => State::Missing {
+            why: "rustup has no such toolchain".to_owned(),
+            remedy: Remedy::Toolchain("nightly"),
+        },
+    }
 }
 
 fn component(
@@ -69,6 +109,16 @@ fn component(
         used_for,
         scope,
         state,
+    }
+}
+
+fn static_target(sysroot: &Path) -> State {
+    if sysroot.join("lib/rustlib").join(STATIC_TARGET).exists() {
+        return State::Here("in the toolchain".to_owned());
+    }
+    State::Missing {
+        why: "not in the active toolchain".to_owned(),
+        remedy: Remedy::Target(STATIC_TARGET),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The programs that the lab, the tests and the benches start, and the packages they come in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::need::{Need, Remedy, Scope, State};
 use crate::process::find_program;
@@ -43,7 +43,37 @@ const TOOLS: &[Tool] = &[
     Tool {
         program: "host-local",
         package: "containernetworking-plugins",
-        used_for: "the reference for the layout of IPAM's files",
+        used_for: "the reference for the layout of IPAM's files; the peers' IPAM in benches",
+        scope: Scope::Bench,
+    },
+    Tool {
+        program: "ptp",
+        package: "containernetworking-plugins",
+        used_for: "a peer in benches: veth pairs and plain routing",
+        scope: Scope::Bench,
+    },
+    Tool {
+        program: "bridge",
+        package: "containernetworking-plugins",
+        used_for: "a peer in benches: a Linux bridge",
+        scope: Scope::Bench,
+    },
+    Tool {
+        program: "containerd",
+        package: "containerd",
+        used_for: "a container runtime as users have it, to call the CNI plugin",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "runc",
+        package: "runc",
+        used_for: "starts containerd's containers",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "busybox",
+        package: "busybox-static",
+        used_for: "all that is in those containers' image",
         scope: Scope::Test,
     },
     Tool {
@@ -51,6 +81,12 @@ const TOOLS: &[Tool] = &[
         package: "perl-base",
         used_for: "a client of another language than ours, for the socket path",
         scope: Scope::Test,
+    },
+    Tool {
+        program: "c++",
+        package: "g++",
+        used_for: "compiles libFuzzer",
+        scope: Scope::Fuzz,
     },
     Tool {
         program: "diff",
@@ -63,19 +99,23 @@ const TOOLS: &[Tool] = &[
 /// Debian installs CNI plugins where container runtimes look, not on PATH.
 const CNI_BIN_DIRS: &[&str] = &["/usr/lib/cni", "/opt/cni/bin"];
 
+/// Where another project's CNI plugin is; only looked for where runtimes look.
+pub(crate) fn cni_plugin(name: &str) -> Option<PathBuf> {
+    CNI_BIN_DIRS
+        .iter()
+        .map(|dir| Path::new(dir).join(name))
+        .find(|path| path.exists())
+}
+
 /// The state of every tool in the table.
 pub(super) fn needs() -> Vec<Need> {
     TOOLS.iter().map(need).collect()
 }
 
 fn need(tool: &Tool) -> Need {
-    let in_cni_dirs = || {
-        CNI_BIN_DIRS
-            .iter()
-            .map(|dir| Path::new(dir).join(tool.program))
-            .find(|path| path.exists())
-    };
-    let state = match find_program(tool.program).or_else(in_cni_dirs) {
+    // A CNI plugin may have the name of another program on PATH (`bridge` of iproute2).
+    let found = cni_plugin(tool.program).or_else(|| find_program(tool.program));
+    let state = match found {
         Some(path) => State::Here(path.display().to_string()),
         None => State::Missing {
             why: format!("no program `{}` found", tool.program),

@@ -1,0 +1,207 @@
+//! Conversations under way: moved, kept, forgotten, told apart.
+
+use super::kernel::packet::{tcp, udp};
+use super::kernel::{DROP, endpoint, frontend};
+use super::*;
+
+#[test]
+fn a_datagram_leaves_a_dead_endpoint_and_a_connection_drains() {
+    each_family("endpoint gone", |net, kernel| {
+        let Net {
+            client,
+            web,
+            dns,
+            local,
+            remote,
+            ..
+        } = *net;
+        kernel.run("from_pod", &udp(client, dns).frame());
+        kernel.run("from_pod", &tcp(client, web, SYN).frame());
+        kernel.point(frontend(dns, UDP), &[endpoint(remote)]);
+        kernel.point(frontend(web, TCP), &[endpoint(remote)]);
+
+        let run = kernel.run("from_pod", &udp(client, dns).frame());
+        assert_eq!(run, next(udp(client, remote).frame()), "the datagram moves");
+        let run = kernel.run("from_network", &udp(remote, client).frame());
+        assert_eq!(
+            run,
+            straight(udp(dns, client).frame()),
+            "and its reply is known"
+        );
+        let late = udp(local, client).frame();
+        assert_eq!(
+            kernel.run("from_pod", &late),
+            straight(late),
+            "the dead one's is forgotten"
+        );
+
+        let run = kernel.run("from_pod", &tcp(client, web, ACK).frame());
+        assert_eq!(
+            run,
+            straight(tcp(client, local, ACK).frame()),
+            "the connection stays"
+        );
+        let run = kernel.run("from_pod", &tcp(client, web, SYN).frame());
+        assert_eq!(
+            run,
+            next(tcp(client, remote, SYN).frame()),
+            "a new one on its port moves"
+        );
+        let counters = kernel.counters();
+        assert_eq!((counters["flow-created"], counters["flow-moved"]), (4, 2));
+    });
+}
+
+#[test]
+fn a_flow_stays_where_it_is_while_its_endpoint_serves() {
+    each_family("endpoint stays", |net, kernel| {
+        let Net {
+            v4,
+            client,
+            dns,
+            local,
+            ..
+        } = *net;
+        kernel.run("from_pod", &udp(client, dns).frame());
+        let at = |last| match v4 {
+            true => format!("10.244.3.{last}:8080"),
+            false => format!("[fd00:10:244:3::{last}]:8080"),
+        };
+        let mut list: Vec<_> = (1..=40).map(|last| endpoint(&at(last))).collect();
+        list.push(endpoint(local));
+        kernel.point(frontend(dns, UDP), &list);
+        for _ in 0..2 {
+            let run = kernel.run("from_pod", &udp(client, dns).frame());
+            assert_eq!(run, straight(udp(client, local).frame()));
+        }
+        assert_eq!(kernel.counters()["flow-created"], 1);
+    });
+}
+
+#[test]
+fn a_datagram_survives_zero_endpoints_and_a_removed_service() {
+    each_family("n to 0 to n", |net, kernel| {
+        let Net {
+            client,
+            dns,
+            remote,
+            ..
+        } = *net;
+        let datagram = udp(client, dns).frame();
+        kernel.run("from_pod", &datagram);
+        kernel.point(frontend(dns, UDP), &[]);
+        assert_ne!(
+            kernel.run("from_pod", &datagram).frame.len(),
+            datagram.len(),
+            "refused"
+        );
+        kernel.point(frontend(dns, UDP), &[endpoint(remote)]);
+        assert_eq!(
+            kernel.run("from_pod", &datagram),
+            next(udp(client, remote).frame())
+        );
+        kernel.remove(frontend(dns, UDP));
+        assert_eq!(
+            kernel.run("from_pod", &datagram),
+            next(datagram.clone()),
+            "no Service"
+        );
+        kernel.point(frontend(dns, UDP), &[endpoint(remote)]);
+        kernel.run("from_pod", &datagram);
+        kernel.remove(frontend(dns, UDP));
+        kernel.point(frontend(dns, UDP), &[endpoint(net.local)]);
+        let again = kernel.run("from_pod", &datagram);
+        let moved = straight(udp(client, net.local).frame());
+        assert_eq!(again, moved, "another Service, another list");
+    });
+}
+
+#[test]
+fn the_replies_half_comes_back_after_its_eviction() {
+    each_family("evicted half", |net, kernel| {
+        let Net {
+            client, dns, local, ..
+        } = *net;
+        kernel.run("from_pod", &udp(client, dns).frame());
+        kernel.evict(local, client, UDP);
+        let reply = udp(local, client).frame();
+        assert_eq!(
+            kernel.run("from_pod", &reply),
+            straight(reply.clone()),
+            "lost"
+        );
+        kernel.run("from_pod", &udp(client, dns).frame());
+        assert_eq!(
+            kernel.run("from_pod", &reply),
+            straight(udp(dns, client).frame()),
+            "restored"
+        );
+    });
+}
+
+#[test]
+fn a_conversation_without_a_service_is_not_answered_by_one() {
+    each_family("direct after translated", |net, kernel| {
+        let Net {
+            client, dns, local, ..
+        } = *net;
+        kernel.run("from_pod", &udp(client, dns).frame());
+        let direct = udp(client, local).frame();
+        assert_eq!(kernel.run("from_pod", &direct), straight(direct.clone()));
+        let answer = udp(local, client).frame();
+        assert_eq!(
+            kernel.run("from_pod", &answer),
+            straight(answer.clone()),
+            "as it came"
+        );
+        kernel.run("from_pod", &udp(client, dns).frame());
+        let restored = straight(udp(dns, client).frame());
+        assert_eq!(
+            kernel.run("from_pod", &answer),
+            restored,
+            "the Service's flow is in use again"
+        );
+    });
+}
+
+#[test]
+fn two_frontends_never_share_a_reverse_tuple() {
+    each_family("conflict", |net, kernel| {
+        let Net {
+            v4,
+            client,
+            dns,
+            local,
+            remote,
+            ..
+        } = *net;
+        let other = if v4 {
+            "10.96.9.9:53"
+        } else {
+            "[fd00:10:96::9]:53"
+        };
+        kernel.point(frontend(other, UDP), &[endpoint(local)]);
+        let first = kernel.run("from_pod", &udp(client, dns).frame());
+        assert_eq!(first, straight(udp(client, local).frame()));
+        let second = kernel.run("from_pod", &udp(client, other).frame());
+        assert_eq!(second.verdict, DROP, "refused");
+        kernel.point(frontend(other, UDP), &[endpoint(local), endpoint(remote)]);
+        let run = kernel.run("from_pod", &udp(client, other).frame());
+        assert_eq!(
+            run,
+            next(udp(client, remote).frame()),
+            "another endpoint is free"
+        );
+        let run = kernel.run("from_pod", &udp(local, client).frame());
+        assert_eq!(
+            run,
+            straight(udp(dns, client).frame()),
+            "the first keeps its replies"
+        );
+        let counters = kernel.counters();
+        assert_eq!(
+            (counters["flow-created"], counters["reverse-conflict"]),
+            (2, 1)
+        );
+    });
+}

@@ -1,0 +1,87 @@
+//! The life of a conversation: from its opening to its end.
+
+use super::kernel::packet::{tcp, udp};
+use super::*;
+
+#[test]
+fn a_conversation_is_established_when_the_client_answers_an_answer() {
+    each_family("established", |net, kernel| {
+        let Net {
+            client,
+            web,
+            dns,
+            local,
+            ..
+        } = *net;
+        let both = |kernel: &Kernel, to: &str, protocol| {
+            (
+                kernel.established(client, to, protocol).is_some(),
+                kernel.established(local, client, protocol).is_some(),
+            )
+        };
+        for flags in [SYN, ACK] {
+            kernel.run("from_pod", &tcp(client, web, flags).frame());
+        }
+        assert_eq!(
+            both(kernel, web, TCP),
+            (false, false),
+            "nobody has answered"
+        );
+        kernel.run("from_pod", &tcp(local, client, SYN | ACK).frame());
+        assert_eq!(
+            both(kernel, web, TCP),
+            (false, false),
+            "nor the client then"
+        );
+        kernel.run("from_pod", &tcp(client, web, ACK).frame());
+        assert_eq!(both(kernel, web, TCP), (true, true));
+        let run = kernel.run("from_pod", &tcp(local, client, ACK).frame());
+        assert_eq!(
+            run,
+            straight(tcp(web, client, ACK).frame()),
+            "and works from there"
+        );
+
+        kernel.run("from_pod", &udp(client, dns).frame());
+        kernel.run("from_pod", &udp(local, client).frame());
+        assert_eq!(
+            both(kernel, dns, UDP),
+            (false, false),
+            "one question, one answer"
+        );
+        kernel.run("from_pod", &udp(client, dns).frame());
+        assert_eq!(both(kernel, dns, UDP), (true, true));
+        kernel.point(frontend(dns, UDP), &[endpoint(net.remote)]);
+        let run = kernel.run("from_pod", &udp(client, dns).frame());
+        assert_eq!(
+            run,
+            next(udp(client, net.remote).frame()),
+            "an established one moves too"
+        );
+        assert_eq!(kernel.counters()["flow-moved"], 1);
+    });
+}
+
+#[test]
+fn the_end_of_a_connection_is_noted_for_each_side() {
+    const FIN: u8 = 0x01;
+    each_family("ends", |net, kernel| {
+        let Net {
+            client, web, local, ..
+        } = *net;
+        kernel.run("from_pod", &tcp(client, web, SYN).frame());
+        kernel.run("from_pod", &tcp(local, client, SYN | ACK).frame());
+        kernel.run("from_pod", &tcp(client, web, ACK).frame());
+        kernel.run("from_pod", &tcp(client, web, FIN | ACK).frame());
+        kernel.run("from_pod", &tcp(local, client, RST).frame());
+        let state = |from, to| kernel.established(from, to, TCP).expect("an entry").state;
+        assert_eq!(
+            state(client, web),
+            proxy_abi::Flow::SPOKE | proxy_abi::Flow::FINISHED
+        );
+        assert_eq!(
+            state(local, client),
+            proxy_abi::Flow::SPOKE | proxy_abi::Flow::RESET
+        );
+    });
+}

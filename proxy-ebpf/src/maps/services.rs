@@ -1,0 +1,60 @@
+//! What is offered where: Services and host ports.
+
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
+use aya_ebpf::maps::{Array, HashMap};
+use proxy_abi::{Endpoint, Frontend, FrontendKey, HostPort, Ip, Source, SourceRange};
+
+/// 65 536 frontends: 10 000 Services with a few ports and addresses each. Not preallocated: the
+/// size is a bound, and the memory what is used.
+#[map(name = "frontends")]
+static FRONTENDS: HashMap<FrontendKey, Frontend> = HashMap::pinned(65_536, BPF_F_NO_PREALLOC);
+
+/// 262 144 slots of 20 bytes: 100 000 endpoints and as many again while lists are replaced.
+#[map(name = "endpoints")]
+static ENDPOINTS: Array<Endpoint> = Array::pinned(262_144, 0);
+
+/// 4 096 host ports. Not preallocated, as `frontends`.
+#[map(name = "host_ports")]
+static HOST_PORTS: HashMap<FrontendKey, HostPort> = HashMap::pinned(4_096, BPF_F_NO_PREALLOC);
+
+/// 65 536 ranges: 1 000 load balancers' Services of a few ports and a dozen ranges.
+#[map(name = "source_ranges")]
+static SOURCE_RANGES: LpmTrie<Source, u32> = LpmTrie::pinned(65_536, BPF_F_NO_PREALLOC);
+
+/// The frontend at this address, port and protocol.
+#[inline(always)]
+pub(crate) fn frontend(key: &FrontendKey) -> Option<Frontend> {
+    // An element's memory may be given to another frontend while it is copied; the copy tells,
+    // and then the map is asked again. That it happens to one packet more than once is possible
+    // and means no more than that the packet is treated as one to no frontend.
+    let whole = || {
+        // SAFETY: the memory stays this map's while the program runs, and every bit pattern is a
+        // value.
+        let found = unsafe { FRONTENDS.get(key) };
+        found.copied().filter(|found| found.belongs_to(key))
+    };
+    whole().or_else(whole)
+}
+
+/// The endpoint in a slot; `None` outside the array.
+#[inline(always)]
+pub(crate) fn endpoint(slot: u32) -> Option<Endpoint> {
+    ENDPOINTS.get(slot).copied()
+}
+
+/// The pod that has this host port. A torn copy, possible only while the pod goes, sends a packet
+/// to an address or port that answers nobody.
+#[inline(always)]
+pub(crate) fn host_port(key: &FrontendKey) -> Option<HostPort> {
+    // SAFETY: as for `frontend`.
+    unsafe { HOST_PORTS.get(key) }.copied()
+}
+
+/// Whether a client is in the source ranges of a Service port.
+#[inline(always)]
+pub(crate) fn is_in_ranges(service: u32, client: &Ip) -> bool {
+    let key = Key::new(SourceRange::ALL, Source::new(service, *client));
+    SOURCE_RANGES.get(&key).is_some()
+}

@@ -1,0 +1,86 @@
+//! Other source addresses and ports for packets that must be answered through this node. Two flows
+//! never share the tuple of their answers, and none takes that of a socket of the node's own.
+
+use packet::choice;
+use proxy_abi::{Counter, FlowKey, Ip, Port, protocol};
+
+use crate::flow;
+use crate::maps::{self, Room};
+use crate::parse::Packet;
+use crate::skb::Skb;
+use crate::verdict::Drop;
+
+/// Ports tried before a flow is refused.
+const ATTEMPTS: u32 = 16;
+
+/// Ports for pods that reach themselves: above those that sockets are given
+/// (`ip_local_port_range`, as the kernel has it), and far from those that servers choose.
+const FIRST_HAIRPIN_PORT: u32 = 61_000;
+
+/// Claims the answers to `room.flow`, the client's half under `key`; whether it could.
+#[inline(always)]
+pub(crate) fn claim_as_it_is(key: &FlowKey, room: &mut Room) -> bool {
+    flow::other_half(key, room);
+    if maps::claim_flow(&room.answers, &room.other) {
+        return true;
+    }
+    // Ours already: the client's half was pushed out, or another CPU is a packet ahead.
+    maps::flow(&room.answers)
+        .is_some_and(|known| known.leads_to(&room.other.to) && known.role() == room.other.role())
+}
+
+/// Where the new source comes from.
+struct Source {
+    address: Ip,
+    first_port: u32,
+    ports: u32,
+}
+
+/// The frontend for a pod that reaches itself, the uplink's address for everyone else.
+#[inline(always)]
+fn source(skb: &Skb, packet: &Packet, room: &Room) -> Option<Source> {
+    if room.flow.to.destination == packet.key.source {
+        return Some(Source {
+            address: packet.key.destination,
+            first_port: FIRST_HAIRPIN_PORT,
+            ports: u16::MAX as u32 - FIRST_HAIRPIN_PORT + 1,
+        });
+    }
+    let uplink = maps::uplink(skb.ifindex())?;
+    let (first, last) = (u32::from(uplink.first_port), u32::from(uplink.last_port));
+    Some(Source {
+        address: uplink.address(&room.flow.to.destination)?,
+        first_port: first,
+        ports: (last.wrapping_sub(first) & 0xffff) + 1,
+    })
+}
+
+/// Gives `room.flow`, the half of the client that sent `packet`, another source address and a port
+/// that nobody has towards this destination, and makes the flow, counted as `counter`.
+#[inline(never)]
+pub(crate) fn claim(
+    skb: &Skb,
+    packet: &Packet,
+    room: &mut Room,
+    counter: Counter,
+) -> Result<(), Drop> {
+    let source = source(skb, packet, room).ok_or(Drop::NoSource)?;
+    let hash = choice::flow_hash(&packet.key);
+    room.flow.to.source = source.address;
+    for attempt in 0..ATTEMPTS {
+        // Each attempt somewhere else in the range: neighbours tend to be taken together.
+        let bits = hash.wrapping_add(attempt.wrapping_mul(0x9e37_79b9));
+        let port = source.first_port + choice::index(bits, source.ports);
+        room.flow.to.source_port = Port::new(port as u16);
+        if !is_sockets(skb, &room.flow.to) && claim_as_it_is(&packet.key, room) {
+            return flow::commit(&packet.key, room, counter);
+        }
+    }
+    Err(Drop::PortsExhausted)
+}
+
+/// Whether a socket of the node's own would take the answers to this tuple.
+#[inline(always)]
+fn is_sockets(skb: &Skb, to: &FlowKey) -> bool {
+    matches!(to.protocol, protocol::TCP | protocol::UDP) && skb.has_socket(to)
+}
