@@ -10,6 +10,8 @@ mod kernel;
 mod listen;
 mod metrics;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

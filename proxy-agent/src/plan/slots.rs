@@ -4,7 +4,7 @@
 //! given out again only after a while: a program that read the old frontend entry may still be
 //! reading its slots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How long a retired run rests. Programs run for microseconds; a second is safe also where the
@@ -42,7 +42,10 @@ pub struct Slots {
     size: u32,
     /// First slot -> length; runs never touch each other.
     free: BTreeMap<u32, u32>,
-    resting: Vec<(Instant, Run)>,
+    /// The same, by length and then first slot: the cost of a list is not that of all gaps.
+    gaps: BTreeSet<(u32, u32)>,
+    /// In the order in which they were retired.
+    resting: VecDeque<(Instant, Run)>,
 }
 
 impl Slots {
@@ -66,23 +69,19 @@ impl Slots {
         }
         Self {
             size,
+            gaps: free.iter().map(|(first, len)| (*len, *first)).collect(),
             free,
-            resting: Vec::new(),
+            resting: VecDeque::new(),
         }
     }
 
-    /// Takes the first run of `len` slots.
+    /// Takes `len` slots of the smallest free run that has them.
     ///
     /// # Errors
     /// [`OutOfSlots`] if there is none; nothing is taken then.
     pub fn take(&mut self, len: u32, now: Instant) -> Result<Run, OutOfSlots> {
         self.wake(now);
-        let found = self
-            .free
-            .iter()
-            .find(|(_, free)| **free >= len)
-            .map(|(first, free)| (*first, *free));
-        let Some((first, free)) = found else {
+        let Some(&(free, first)) = self.gaps.range((len, 0)..).next() else {
             let resting = self.resting.iter().map(|(_, run)| run.len).sum();
             return Err(OutOfSlots {
                 wanted: len,
@@ -90,25 +89,22 @@ impl Slots {
                 resting,
             });
         };
-        self.free.remove(&first);
+        self.close(first, free);
         if free > len {
-            self.free.insert(first + len, free - len);
+            self.open(first + len, free - len);
         }
         Ok(Run { first, len })
     }
 
     /// Gives a run back; it rests before it is taken again.
     pub fn retire(&mut self, run: Run, now: Instant) {
-        self.resting.push((now, run));
+        self.resting.push_back((now, run));
     }
 
     /// Frees what has rested long enough.
     fn wake(&mut self, now: Instant) {
-        let (awake, resting) = std::mem::take(&mut self.resting)
-            .into_iter()
-            .partition(|(since, _)| now.saturating_duration_since(*since) >= REST);
-        self.resting = resting;
-        for (_, run) in awake as Vec<(Instant, Run)> {
+        let rested = |since: Instant| now.saturating_duration_since(since) >= REST;
+        while let Some((_, run)) = self.resting.pop_front_if(|(since, _)| rested(*since)) {
             self.release(run);
         }
     }
@@ -123,10 +119,20 @@ impl Slots {
         while let Some((&before, &len)) = self.free.range(..=end).next_back()
             && before + len >= first
         {
-            self.free.remove(&before);
+            self.close(before, len);
             (first, end) = (first.min(before), end.max(before + len));
         }
-        self.free.insert(first, end - first);
+        self.open(first, end - first);
+    }
+
+    fn open(&mut self, first: u32, len: u32) {
+        self.free.insert(first, len);
+        self.gaps.insert((len, first));
+    }
+
+    fn close(&mut self, first: u32, len: u32) {
+        self.free.remove(&first);
+        self.gaps.remove(&(len, first));
     }
 }
 
@@ -139,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_first_run_that_fits() {
+    fn takes_the_smallest_run_that_fits() {
         let mut slots = Slots::new(20, [run(2, 3), run(8, 2)]);
         let now = Instant::now();
         assert_eq!(slots.take(3, now), Ok(run(5, 3)));

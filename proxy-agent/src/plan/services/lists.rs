@@ -21,6 +21,8 @@ struct Placed {
 pub(super) struct Lists {
     slots: Slots,
     placed: BTreeMap<Run, Placed>,
+    /// Slots that lists stand in.
+    used: u32,
 }
 
 impl Lists {
@@ -38,6 +40,9 @@ impl Lists {
         }
         Self {
             slots: Slots::new(size, placed.keys().copied()),
+            used: placed
+                .keys()
+                .fold(0, |used, run| used.saturating_add(run.len)),
             placed,
         }
     }
@@ -50,6 +55,7 @@ impl Lists {
     ) -> Result<List, OutOfSlots> {
         let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
         let run = self.slots.take(count, now)?;
+        self.used = self.used.saturating_add(count);
         self.placed.insert(
             run,
             Placed {
@@ -86,13 +92,14 @@ impl Lists {
         placed.users = placed.users.saturating_sub(1);
         if placed.users == 0 {
             self.placed.remove(&run);
+            self.used = self.used.saturating_sub(run.len);
             self.slots.retire(run, now);
         }
     }
 
     /// Slots that lists stand in.
-    pub(super) fn used(&self) -> u32 {
-        self.placed.keys().map(|run| run.len).sum()
+    pub(super) const fn used(&self) -> u32 {
+        self.used
     }
 }
 
