@@ -1,18 +1,18 @@
 //! The one door to packet bytes. Everything is read and written through kernel helpers that check
 //! bounds themselves, so no caller holds a pointer into a packet and none needs `unsafe`.
 
+mod sockets;
+
 use aya_ebpf::bindings::{
     BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_fib_lookup as FibLookup,
-    bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 as SocketTupleV4,
-    bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 as SocketTupleV6,
 };
 use aya_ebpf::helpers::{
-    bpf_fib_lookup, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_sk_lookup_udp,
-    bpf_sk_release, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skc_lookup_tcp,
+    bpf_fib_lookup, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail,
+    bpf_skb_load_bytes,
 };
 use aya_ebpf::programs::TcContext;
 use packet::{Family, ipv4, ipv6};
-use proxy_abi::{FlowKey, Ip, Port, protocol};
+use proxy_abi::{Ip, Port};
 
 use crate::parse::Packet;
 
@@ -141,57 +141,6 @@ impl Skb {
         self.0
             .l4_csum_replace(offset, from, to, flags | optional)
             .map_err(|_| Failed)
-    }
-
-    /// Whether a socket in the interface's network namespace takes the answers to packets with this
-    /// tuple: one that is connected so, or listens there.
-    #[inline(always)]
-    pub(crate) fn has_socket(&self, key: &FlowKey) -> bool {
-        let ports = (
-            u16::from_ne_bytes(key.destination_port.wire()),
-            u16::from_ne_bytes(key.source_port.wire()),
-        );
-        let tcp = key.protocol == protocol::TCP;
-        if key.source.is_v4() {
-            let tuple = SocketTupleV4 {
-                saddr: key.destination.low(),
-                daddr: key.source.low(),
-                sport: ports.0,
-                dport: ports.1,
-            };
-            self.looks_up(&tuple, tcp)
-        } else {
-            let tuple = SocketTupleV6 {
-                saddr: key.destination.words(),
-                daddr: key.source.words(),
-                sport: ports.0,
-                dport: ports.1,
-            };
-            self.looks_up(&tuple, tcp)
-        }
-    }
-
-    /// Whether there is a socket; `tuple` is one of the two of `struct bpf_sock_tuple`.
-    #[inline(always)]
-    fn looks_up<T>(&self, tuple: &T, tcp: bool) -> bool {
-        // BPF_F_CURRENT_NETNS: the namespace of the packet's interface.
-        const HERE: u64 = u64::MAX;
-        let (skb, size) = (self.0.skb.skb.cast(), size_of::<T>() as u32);
-        let tuple = (&raw const *tuple).cast_mut().cast();
-        // SAFETY: the helpers read `size` bytes of `tuple`, and what they find is released before
-        // it goes out of sight.
-        unsafe {
-            let socket = if tcp {
-                bpf_skc_lookup_tcp(skb, tuple, size, HERE, 0).cast()
-            } else {
-                bpf_sk_lookup_udp(skb, tuple, size, HERE, 0)
-            };
-            if socket.is_null() {
-                return false;
-            }
-            bpf_sk_release(socket.cast());
-        }
-        true
     }
 
     /// Makes the frame exactly `len` bytes long, at its end.
