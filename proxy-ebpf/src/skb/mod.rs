@@ -16,6 +16,9 @@ use proxy_abi::{Ip, Port};
 
 use crate::parse::Packet;
 
+/// The mark of packets that stay inside the cluster, where traffic control keeps an index.
+const INSIDE: u32 = 0xf1a7;
+
 /// A packet at a tcx hook of an Ethernet device.
 pub(crate) struct Skb(TcContext);
 
@@ -91,6 +94,62 @@ impl Skb {
         // SAFETY: the helper writes `N` bytes, which are all the caller's.
         let result = unsafe { bpf_skb_load_bytes(self.0.skb.skb.cast(), 0, to, N as u32) };
         if result == 0 { Ok(()) } else { Err(Failed) }
+    }
+
+    /// The first `4 * N - 2` bytes of the frame, behind two bytes of zeros: so an IP header begins
+    /// with a word. One call for everything, where a field at a time would be one each.
+    #[inline(always)]
+    pub(crate) fn load_aligned<const N: usize>(&self) -> Result<[u32; N], Failed> {
+        let mut words = core::mem::MaybeUninit::<[u32; N]>::uninit();
+        let to: *mut u32 = words.as_mut_ptr().cast();
+        // SAFETY: the first word is written by us, then the helper writes all behind its first
+        // half; together that is all of `words`.
+        unsafe {
+            to.write(0);
+            let len = (4 * N - 2) as u32;
+            match bpf_skb_load_bytes(self.0.skb.skb.cast(), 0, to.cast::<u8>().add(2).cast(), len) {
+                0 => Ok(words.assume_init()),
+                _ => Err(Failed),
+            }
+        }
+    }
+
+    /// Bytes of the frame.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        self.0.skb.len()
+    }
+
+    /// Whether the frame is no longer than one that is known to fit its way, or will be cut into
+    /// segments that fit.
+    #[inline(always)]
+    pub(crate) fn fits(&self, longest: u32) -> bool {
+        // SAFETY: as for `ifindex`.
+        self.len() <= longest || unsafe { (*self.0.skb.skb).gso_size } != 0
+    }
+
+    /// Tells the program at the uplink that this packet stays inside the cluster. (The field is a
+    /// number of traffic control's own that no other program of today's kernels reads.)
+    #[inline(always)]
+    pub(crate) fn mark_inside(&self) {
+        // SAFETY: as for `ifindex`, a store that the verifier checks.
+        unsafe { (*self.0.skb.skb).tc_index = INSIDE };
+    }
+
+    /// Whether the packet was marked so; a pod's own mark does not count, see `unmark`.
+    #[inline(always)]
+    pub(crate) fn is_marked_inside(&self) -> bool {
+        // SAFETY: as for `ifindex`.
+        unsafe { (*self.0.skb.skb).tc_index == INSIDE }
+    }
+
+    /// Takes away a mark that a pod's packet comes with.
+    #[inline(always)]
+    pub(crate) fn unmark(&self) {
+        if self.is_marked_inside() {
+            // SAFETY: as for `mark_inside`.
+            unsafe { (*self.0.skb.skb).tc_index = 0 };
+        }
     }
 
     /// Writes `bytes` at `offset`; no checksum is touched.
