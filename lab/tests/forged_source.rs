@@ -150,6 +150,11 @@ fn a_forged_source_is_dropped_and_counted_over_ipv4() {
 }
 
 #[test]
+fn a_forged_source_is_dropped_and_counted_over_ipv6() {
+    a_forged_source_is_dropped(Families::Ipv6);
+}
+
+#[test]
 fn a_forged_source_is_dropped_and_counted_over_both() {
     a_forged_source_is_dropped(Families::Dual);
 }
