@@ -97,7 +97,9 @@ impl Group {
     fn perl(&self, script: &str, arguments: &[&str]) -> String {
         let procs = self.path.join("cgroup.procs");
         let mut command = Command::new("perl");
-        command.args(["-MSocket=:all", "-e", script]).args(arguments);
+        command
+            .args(["-MSocket=:all", "-e", script])
+            .args(arguments);
         // SAFETY: the closure only writes a short string to a file of its own; it runs in the
         // child between fork and exec.
         unsafe { command.pre_exec(move || fs::write(&procs, "0")) };
@@ -174,8 +176,12 @@ fn the_nodes_own_address_leads_to_a_host_port_even_without_the_socket_path() {
     let socket = UdpSocket::bind("127.0.0.7:8080").expect("a socket");
     ip("addr add 172.30.0.11/32 dev lo");
     group.kernel.node_address("172.30.0.11");
-    group.kernel.host_port("0.0.0.0:8000", TCP, "127.0.0.7:8080");
-    group.kernel.host_port("127.0.0.1:8000", UDP, "127.0.0.7:8080");
+    group
+        .kernel
+        .host_port("0.0.0.0:8000", TCP, "127.0.0.7:8080");
+    group
+        .kernel
+        .host_port("127.0.0.1:8000", UDP, "127.0.0.7:8080");
     for at in ["127.0.0.1:8000", "172.30.0.11:8000"] {
         assert_eq!(group.connect("inet", "tcp", at), at, "tcp");
         listener.accept().expect("the connection arrived");
@@ -208,10 +214,15 @@ fn a_pods_loopback_is_its_own() {
     let Some(mut group) = Group::new("pod-loopback") else {
         return;
     };
-    group.kernel.host_port("0.0.0.0:8000", TCP, "127.0.0.7:8080");
+    group
+        .kernel
+        .host_port("0.0.0.0:8000", TCP, "127.0.0.7:8080");
     let _listener = TcpListener::bind("127.0.0.7:8080").expect("a listener");
     group.kernel.node_elsewhere();
-    assert_eq!(group.connect("inet", "tcp", "127.0.0.1:8000"), "Connection refused");
+    assert_eq!(
+        group.connect("inet", "tcp", "127.0.0.1:8000"),
+        "Connection refused"
+    );
     assert_eq!(group.kernel.counters(), counted([]));
 }
 
