@@ -19,6 +19,7 @@ pub mod ownership;
 pub mod pod;
 pub mod socket;
 pub mod source_range;
+pub mod way;
 
 pub use address::{Ip, Port};
 pub use counter::Counter;
@@ -31,6 +32,7 @@ pub use node::{Cidr, NodeAddress, ThisNode, Uplink};
 pub use pod::Pod;
 pub use socket::SocketPeer;
 pub use source_range::{Source, SourceRange};
+pub use way::Way;
 
 /// IP protocol numbers of the transport protocols a Service can name (IANA protocol numbers).
 pub mod protocol {

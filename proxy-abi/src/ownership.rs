@@ -23,6 +23,8 @@ pub mod map {
     pub const FLOWS: &str = "flows";
     /// The same, for conversations that have just begun.
     pub const OPENINGS: &str = "openings";
+    /// [`crate::FlowKey`] -> [`crate::Way`].
+    pub const WAYS: &str = "ways";
     /// [`crate::SocketPeer`] -> [`crate::Endpoint`].
     pub const SOCKET_PEERS: &str = "socket_peers";
     /// [`crate::Ip`] -> [`crate::Pod`].

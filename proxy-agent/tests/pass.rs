@@ -146,8 +146,8 @@ async fn a_fresh_node_comes_to_work_and_a_second_pass_changes_nothing() {
     let mut agent = place.agent();
     assert!(!place.config().exists());
     let first = full(&mut agent, &index).await;
-    assert_eq!(first.programs.len(), 7, "{first}");
-    assert_eq!(first.links.len(), 6, "{first}");
+    assert_eq!(first.programs.len(), 11, "{first}");
+    assert_eq!(first.links.len(), 10, "{first}");
     assert_eq!(first.routes.len(), 2, "{first}");
     assert_eq!(first.services.len(), 2, "{first}");
     let config = fs::read_to_string(place.config()).expect("the CNI configuration");
@@ -262,7 +262,7 @@ async fn a_map_whose_pin_is_lost_is_made_anew_and_used() {
     full(&mut agent, &index).await;
     fs::remove_file(place.pin("maps/endpoints")).expect("a pin");
     let plan = full(&mut agent, &index).await;
-    assert_eq!(plan.programs.len(), 5, "all that read the map: {plan}");
+    assert_eq!(plan.programs.len(), 7, "all that read the map: {plan}");
     assert!(full(&mut agent, &index).await.is_empty());
     // The same, found by an agent that starts.
     fs::remove_file(place.pin("maps/frontends")).expect("a pin");
@@ -462,7 +462,7 @@ async fn a_fresh_nodes_diff_creates_nothing() {
         .diff(Wish::of(&cluster(), &here()))
         .await
         .expect("a diff");
-    assert_eq!(plan.programs.len(), 7, "{plan}");
+    assert_eq!(plan.programs.len(), 11, "{plan}");
     assert!(!Path::new(&place.pin("")).exists(), "nothing is pinned");
     assert!(!place.config().exists());
 }

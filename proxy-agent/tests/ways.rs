@@ -4,7 +4,7 @@
 
 mod kernel;
 
-use kernel::packet::{Builder, udp};
+use kernel::packet::{Builder, tcp, udp};
 use kernel::{DROP, Kernel, NEXT, REDIRECT, Run, counted, endpoint, frontend, ifindex, ip};
 
 const UDP: u8 = 17;
@@ -114,6 +114,38 @@ fn a_pods_packet_leaves_past_the_stack_one_hop_poorer() {
             kernel.counters(),
             counted([("flow-created", 1), ("shortcut", 2)])
         );
+    }
+}
+
+#[test]
+fn the_way_out_of_a_connection_is_remembered_for_a_moment() {
+    const ACK: u8 = 0x10;
+    for net in &NETS {
+        let Some(mut kernel) = kernel(net, "remembered") else {
+            return;
+        };
+        know_the_peer(net);
+        let segment = tcp(net.client, net.endpoint, ACK);
+        let out = Run {
+            verdict: REDIRECT,
+            frame: on_the_wire(&tcp(net.client, net.endpoint, ACK).hops(63)),
+        };
+        assert_eq!(
+            kernel.run("from_pod", &segment.frame()),
+            out,
+            "the whole walk"
+        );
+        ip(&format!("route del {}", net.pods));
+        assert_eq!(
+            kernel.run("from_pod", &segment.frame()),
+            out,
+            "the short one"
+        );
+        let last = kernel.run("from_pod", &segment.clone().hops(1).frame());
+        assert_eq!(last.verdict, NEXT, "the last hop is the stack's");
+        let mut longer = segment.frame();
+        longer.extend([0; 100]);
+        assert_eq!(kernel.run("from_pod", &longer).verdict, NEXT, "may not fit");
     }
 }
 

@@ -10,7 +10,7 @@ use proxy_abi::{Counter, Port, protocol};
 
 use crate::maps::{self, Room};
 use crate::parse::{Packet, parse_carried};
-use crate::rewrite::{End, port_offset, write_address};
+use crate::rewrite::{End, Field, port_offset, write_address};
 use crate::skb::{Checksum, Failed, Skb};
 use crate::translate::{Hook, Outcome};
 use crate::verdict::Drop;
@@ -130,14 +130,12 @@ fn own_end(skb: &Skb, packet: &mut Packet, room: &Room, end: End) -> Result<(), 
     if *shown != *answer || *shown == *to {
         return Ok(());
     }
-    write_address(
-        skb,
-        packet.family,
-        IP,
+    let field = Field {
+        family: packet.family,
+        ip: IP,
         end,
-        Some(&room.error.own),
-        (*shown, *to),
-    )?;
+    };
+    write_address(skb, &field, Some(&room.error.own), (*shown, *to))?;
     *shown = *to;
     Ok(())
 }
@@ -158,7 +156,7 @@ fn carried_end(skb: &Skb, family: Family, room: &Room, end: End) -> Result<(), F
     if from.0 != to.0 {
         let covered = checksum.as_ref().filter(|sum| sum.with_addresses);
         let ip = own.offset - icmp::CHECKSUM + icmp::INNER;
-        write_address(skb, family, ip, end, None, (from.0, to.0))?;
+        write_address(skb, &Field { family, ip, end }, None, (from.0, to.0))?;
         if family == Family::V6 {
             // An IPv4 header's own checksum makes up for the address; an IPv6 header has none.
             patch_words(skb, own, from.0.words(), to.0.words())?;

@@ -95,6 +95,7 @@ pub(crate) fn make(packet: &Packet, room: &mut Room, hook: Hook) -> Result<Made,
     let first = choice::index(choice::flow_hash(&packet.key), count);
     // Whatever the packet's tuple led to so far, it does no more.
     maps::forget_flow(&packet.key);
+    maps::forget_way(&packet.key);
     for attempt in 0..ATTEMPTS {
         let index = first.wrapping_add(attempt);
         let index = if index < count { index } else { index - count };
@@ -120,6 +121,8 @@ pub(crate) fn make(packet: &Packet, room: &mut Room, hook: Hook) -> Result<Made,
 #[inline(always)]
 pub(crate) fn commit(key: &FlowKey, room: &mut Room, counter: Counter) -> Result<(), Drop> {
     room.flow.state = Flow::SPOKE;
+    // From here on the answers are rewritten.
+    maps::forget_way(&room.answers);
     if !maps::put_flow(key, &room.flow) {
         maps::forget_flow(&room.answers);
         return Err(Drop::FlowTableFull);

@@ -1,31 +1,60 @@
 //! Where a packet goes once it has its addresses: straight to a pod of this node, straight out of
 //! the node, or through the node's stack, which always can when a shortcut cannot.
 
-use crate::maps;
+use proxy_abi::Way;
+
+use crate::maps::{self, Room};
 use crate::parse::Packet;
+use crate::short;
 use crate::skb::{Route, Side, Skb};
 use crate::translate::Outcome;
 use crate::verdict::Drop;
 
 /// A pod's packet: to another pod of this node, or out of the node.
 #[inline(always)]
-pub(crate) fn from_pod(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<Outcome, Drop> {
+pub(crate) fn from_pod(
+    skb: &Skb,
+    packet: &Packet,
+    room: &mut Room,
+    outcome: Outcome,
+) -> Result<Outcome, Drop> {
     if !matches!(outcome, Outcome::Pass | Outcome::Translated) {
         return Ok(outcome);
     }
-    let gone = to_local_pod(skb, packet) || out_of_the_node(skb, packet);
-    Ok(if gone { Outcome::Redirected } else { outcome })
+    let lasting = short::is_lasting(packet, outcome);
+    if !to_local_pod(skb, packet, &mut room.way)
+        && !out_of_the_node(skb, packet, &mut room.way, lasting)
+    {
+        return Ok(outcome);
+    }
+    if lasting
+        && room.way.ifindex != 0
+        && let Some(pod) = maps::pod(&packet.key.source)
+    {
+        short::remember(skb, packet, &mut room.way, pod.mac);
+    }
+    Ok(Outcome::Redirected)
 }
 
 /// A packet from the network: to a pod of this node, or on to another node.
 #[inline(always)]
-pub(crate) fn from_network(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<Outcome, Drop> {
+pub(crate) fn from_network(
+    skb: &Skb,
+    packet: &Packet,
+    room: &mut Room,
+    outcome: Outcome,
+) -> Result<Outcome, Drop> {
     match outcome {
-        Outcome::Pass if to_local_pod(skb, packet) => Ok(Outcome::Redirected),
-        Outcome::Translated if to_local_pod(skb, packet) => Ok(Outcome::Redirected),
+        Outcome::Pass if to_local_pod(skb, packet, &mut room.way) => {
+            if short::is_lasting(packet, outcome) && room.way.ifindex != 0 {
+                short::remember(skb, packet, &mut room.way, [0; 6]);
+            }
+            Ok(Outcome::Redirected)
+        }
+        Outcome::Translated if to_local_pod(skb, packet, &mut room.way) => Ok(Outcome::Redirected),
         // The stack would not forward what comes from its own address.
         Outcome::Translated if maps::is_nodes(&packet.key.source) => {
-            if out_of_the_node(skb, packet) {
+            if out_of_the_node(skb, packet, &mut room.way, false) {
                 Ok(Outcome::Redirected)
             } else {
                 Err(Drop::NoRoute)
@@ -60,13 +89,16 @@ pub(crate) fn from_node(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<
 }
 
 /// Into the pod's own interface, without a stop in the node's stack; whether it went. A pod whose
-/// bandwidth is limited gets its packets through the queue of its interface.
+/// bandwidth is limited gets its packets through the queue of its interface. `way` says where it
+/// went, if later packets can go there without being asked: interface 0 where not.
 #[inline(always)]
-fn to_local_pod(skb: &Skb, packet: &Packet) -> bool {
+fn to_local_pod(skb: &Skb, packet: &Packet, way: &mut Way) -> bool {
+    way.ifindex = 0;
     let Some(pod) = maps::pod(&packet.key.destination) else {
         return false;
     };
     if !pod.is_shaped() {
+        way.lead_to_pod(pod.ifindex);
         skb.redirect_to_peer(pod.ifindex);
         return true;
     }
@@ -80,11 +112,12 @@ fn to_local_pod(skb: &Skb, packet: &Packet) -> bool {
 /// Out of the interface that the routing table names, with the neighbour's address; whether it
 /// went. Whatever is not plain (a packet too large, the node itself as destination, the last hop)
 /// is the stack's; so is a next hop that must be asked for, unless the stack would refuse to ask
-/// for a packet that comes from the node's own address.
+/// for a packet that comes from the node's own address. Of a `lasting` packet `way` says where it
+/// went.
 ///
 /// Not inlined, for the sake of the caller's stack.
 #[inline(never)]
-fn out_of_the_node(skb: &Skb, packet: &Packet) -> bool {
+fn out_of_the_node(skb: &Skb, packet: &Packet, way: &mut Way, lasting: bool) -> bool {
     if packet.hops <= 1 {
         return false;
     }
@@ -98,6 +131,10 @@ fn out_of_the_node(skb: &Skb, packet: &Packet) -> bool {
             }
             if skb.spend_hop(packet.family, packet.hops).is_err() {
                 return false;
+            }
+            if lasting {
+                let inside = maps::is_inside(&packet.key.destination);
+                way.lead_out(ifindex, addresses, inside);
             }
             skb.redirect(ifindex, Side::Out);
             true

@@ -3,7 +3,8 @@
 //!
 //! The walk of a packet: [`parse`] -> [`source`] check -> [`translate`] (known flow? -> service ->
 //! endpoint -> rewrite) -> [`refuse`] or [`forward`] -> [`verdict`]. What the node forwards to the
-//! outside takes [`masquerade`] in place of [`translate`]. The walk of a socket is [`socket`]:
+//! outside takes [`masquerade`] in place of [`translate`]; a segment of a connection that has lately
+//! walked so and needed nothing is sent on by [`short`]. The walk of a socket is [`socket`]:
 //! service -> endpoint -> address. Maps are touched through [`maps`] alone, packet bytes through [`skb`] alone.
 #![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(target_arch = "bpf", no_main)]
@@ -17,6 +18,7 @@
     reason = "aya's macros wrap each entry in an exported function without the entry's docs"
 )]
 
+mod short;
 mod parse;
 mod source;
 mod translate;
@@ -48,13 +50,22 @@ use crate::verdict::{Drop, socket_verdict, verdict};
 /// Ingress on the host end of a pod's veth: what the pod sends, requests and replies.
 #[classifier]
 pub fn from_pod(ctx: TcContext) -> i32 {
-    walk(&Skb::new(ctx), pods_packet)
+    let skb = Skb::new(ctx);
+    skb.unmark();
+    if let Ok(true) = short::walk(&skb, true) {
+        return verdict(Ok(Outcome::Redirected));
+    }
+    walk(&skb, pods_packet)
 }
 
 /// tcx ingress on an uplink: what comes for pods, and replies to the node's own processes.
 #[classifier]
 pub fn from_network(ctx: TcContext) -> i32 {
-    walk(&Skb::new(ctx), networks_packet)
+    let skb = Skb::new(ctx);
+    if let Ok(true) = short::walk(&skb, false) {
+        return verdict(Ok(Outcome::Redirected));
+    }
+    walk(&skb, networks_packet)
 }
 
 /// tcx egress on an uplink: what the node's own processes send to a frontend, and what pods send
@@ -62,6 +73,9 @@ pub fn from_network(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn to_network(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
+    if skb.is_marked_inside() {
+        return verdict(Ok(Outcome::Pass));
+    }
     if forward::is_nodes_own(&skb) {
         walk(&skb, nodes_packet)
     } else {
@@ -94,7 +108,7 @@ fn pods_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcom
     if shaped {
         return Ok(outcome);
     }
-    forward::from_pod(skb, packet, outcome)
+    forward::from_pod(skb, packet, room, outcome)
 }
 
 #[inline(always)]
@@ -104,7 +118,7 @@ fn networks_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Ou
         masquerade::entering(packet, room);
     }
     let outcome = refuse(skb, packet, room, outcome, Side::Out)?;
-    forward::from_network(skb, packet, outcome)
+    forward::from_network(skb, packet, room, outcome)
 }
 
 #[inline(always)]

@@ -29,15 +29,13 @@ pub(crate) fn rewrite(skb: &Skb, packet: &Packet, to: &FlowKey) -> Result<(), Dr
     ];
     for (end, from, to) in changes {
         if from.0 != to.0 {
-            write_address(
-                skb,
-                packet.family,
-                IP,
+            let field = Field {
+                family: packet.family,
+                ip: IP,
                 end,
-                checksum.as_ref(),
-                (from.0, to.0),
-            )
-            .map_err(|_| Drop::RewriteFailed)?;
+            };
+            write_address(skb, &field, checksum.as_ref(), (from.0, to.0))
+                .map_err(|_| Drop::RewriteFailed)?;
         }
         if from.1 != to.1
             && let Some(checksum) = &checksum
@@ -77,7 +75,7 @@ pub(crate) fn port_offset(protocol: u8, end: End) -> u32 {
 
 /// Offset of an end's address in the IP header.
 #[inline(always)]
-pub(crate) fn address_offset(family: Family, end: End) -> u32 {
+fn address_offset(family: Family, end: End) -> u32 {
     match (family, end) {
         (Family::V4, End::Source) => ipv4::SOURCE,
         (Family::V4, End::Destination) => ipv4::DESTINATION,
@@ -86,25 +84,33 @@ pub(crate) fn address_offset(family: Family, end: End) -> u32 {
     }
 }
 
-/// Writes another address into the IP header at `ip`, and patches that header's checksum and the
+/// An address in an IP header.
+pub(crate) struct Field {
+    /// The header's family.
+    pub(crate) family: Family,
+    /// Where the header begins.
+    pub(crate) ip: u32,
+    /// Which of the two it is.
+    pub(crate) end: End,
+}
+
+/// Writes another address into an IP header, and patches that header's checksum and the
 /// transport's, which covers the address as part of the pseudo header.
 #[inline(always)]
 pub(crate) fn write_address(
     skb: &Skb,
-    family: Family,
-    ip: u32,
-    end: End,
+    field: &Field,
     checksum: Option<&Checksum>,
     (from, to): (Ip, Ip),
 ) -> Result<(), Failed> {
     let checksum = checksum.filter(|checksum| checksum.with_addresses);
-    let at = ip + address_offset(family, end);
-    match family {
+    let at = field.ip + address_offset(field.family, field.end);
+    match field.family {
         Family::V4 => {
             if let Some(checksum) = checksum {
                 skb.patch_pseudo(checksum, from.low(), to.low())?;
             }
-            skb.patch_ip(ip + ipv4::CHECKSUM, from.low(), to.low())?;
+            skb.patch_ip(field.ip + ipv4::CHECKSUM, from.low(), to.low())?;
             skb.store(at, &to.low().to_ne_bytes())
         }
         Family::V6 => {

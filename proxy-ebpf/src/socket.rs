@@ -98,7 +98,8 @@ fn point(address: &impl Address, connects: bool) -> SocketOutcome {
     let dialled = (address.ip(), port(address));
     let node = maps::this_node();
     let own = is_nodes_address(&dialled.0) && maps::is_nodes_own(address.context(), &node);
-    if !own && !(protocol == protocol::TCP && node.socket_path()) {
+    let accelerated = protocol == protocol::TCP && node.socket_path();
+    if !own && !accelerated {
         return SocketOutcome::NotOurs;
     }
     let endpoint = match choose(dialled, protocol, own) {

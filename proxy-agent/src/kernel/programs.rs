@@ -33,11 +33,12 @@ pub const ALL: [&str; 11] = [
 ];
 
 /// Every map of the kernel half.
-pub const MAPS: [&str; 14] = [
+pub const MAPS: [&str; 15] = [
     map::FRONTENDS,
     map::ENDPOINTS,
     map::FLOWS,
     map::OPENINGS,
+    map::WAYS,
     map::SOCKET_PEERS,
     map::PODS,
     map::HOST_PORTS,

@@ -196,7 +196,7 @@ mod tests {
         let names = || ["eth0"].into_iter();
         let mut links = crate::plan::links::wanted(names(), [].into_iter(), Some(7));
         let wanted = instead_of(&mut links);
-        assert_eq!(links.len(), 4, "the cgroup's");
+        assert_eq!(links.len(), 8, "the cgroup's");
         assert_eq!(instead_of(&mut links), BTreeMap::new());
         let place = |name: &str, side| (name.to_owned(), side);
         let observed = BTreeMap::from([

@@ -128,6 +128,15 @@ impl Kernel {
         self.insert("pods", ip_of(address), pod);
     }
 
+    /// Removes a pod's address.
+    pub(crate) fn forget_pod(&mut self, address: &str) {
+        let mut pods: aya::maps::HashMap<MapData, Ip, Pod> =
+            aya::maps::Map::HashMap(self.map("pods"))
+                .try_into()
+                .expect("its shape");
+        pods.remove(&ip_of(address)).expect("an entry");
+    }
+
     /// Removes the entry of the packets `from` -> `to` of a conversation that has just begun, as
     /// the table does when it is full.
     pub(crate) fn evict(&mut self, from: &str, to: &str, protocol: u8) {

@@ -13,6 +13,7 @@ mod masquerade;
 mod life;
 mod refusals;
 mod services;
+mod short;
 
 use kernel::{Kernel, NEXT, REDIRECT, Run, endpoint, frontend};
 

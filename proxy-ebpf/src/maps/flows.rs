@@ -99,11 +99,11 @@ impl Known {
     }
 }
 
-/// Seconds of CLOCK_MONOTONIC.
+/// The time as flows note it, see [`Flow::seen`].
 #[inline(always)]
 pub(crate) fn now() -> u32 {
     // SAFETY: the helper takes nothing. The coarse clock (Linux 5.11) is a tick old at most.
-    (unsafe { bpf_ktime_get_coarse_ns() } / 1_000_000_000) as u32
+    Flow::time(unsafe { bpf_ktime_get_coarse_ns() })
 }
 
 /// What is known of a packet's flow.

@@ -7,6 +7,7 @@
 //! | `host_ports` | address, port, protocol -> pod's address and port | CNI plugin | ADD fails |
 //! | `openings` | tuple on arrival -> tuple to write | packet programs | least recently used goes |
 //! | `flows` | the same, once both sides have spoken | packet programs | it stays in `openings` |
+//! | `ways` | tuple -> where its segments go | packet programs | least recently used goes |
 //! | `fragments` | datagram -> its ports | packet programs | least recently used goes |
 //! | `socket_peers` | socket and endpoint -> frontend | socket programs | the same |
 //! | `pods` | address -> interface and Ethernet address | CNI plugin | ADD fails |
@@ -24,16 +25,18 @@ mod flows;
 mod node;
 mod services;
 mod sockets;
+mod ways;
 
 pub(crate) use flows::*;
 pub(crate) use node::*;
 pub(crate) use services::*;
 pub(crate) use sockets::*;
+pub(crate) use ways::*;
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use packet::refusal;
-use proxy_abi::{Counter, Flow, FlowKey};
+use proxy_abi::{Counter, Flow, FlowKey, Way};
 
 use crate::errors::Carried;
 use crate::parse::Packet;
@@ -64,6 +67,8 @@ pub(crate) struct Room {
     pub(crate) flow: Flow,
     /// What stands at the packet's destination.
     pub(crate) service: Service,
+    /// Where the packet goes.
+    pub(crate) way: Way,
     /// The key of the flow's other half.
     pub(crate) answers: FlowKey,
     /// The flow's other half.

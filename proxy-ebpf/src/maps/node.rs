@@ -42,7 +42,7 @@ pub(crate) fn is_nodes(address: &Ip) -> bool {
 /// Whether pods talk to an address under their own.
 #[inline(always)]
 pub(crate) fn is_inside(address: &Ip) -> bool {
-    INSIDE.get(&Key::new(128, *address)).is_some()
+    INSIDE.get(Key::new(128, *address)).is_some()
 }
 
 /// With what a pod's packet leaves the cluster by an interface.

@@ -56,5 +56,5 @@ pub(crate) fn host_port(key: &FrontendKey) -> Option<HostPort> {
 #[inline(always)]
 pub(crate) fn is_in_ranges(service: u32, client: &Ip) -> bool {
     let key = Key::new(SourceRange::ALL, Source::new(service, *client));
-    SOURCE_RANGES.get(&key).is_some()
+    SOURCE_RANGES.get(key).is_some()
 }

@@ -1,20 +1,23 @@
 //! The one door to packet bytes. Everything is read and written through kernel helpers that check
 //! bounds themselves, so no caller holds a pointer into a packet and none needs `unsafe`.
 
+mod sockets;
+
 use aya_ebpf::bindings::{
     BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_fib_lookup as FibLookup,
-    bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 as SocketTupleV4,
-    bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 as SocketTupleV6,
 };
 use aya_ebpf::helpers::{
-    bpf_fib_lookup, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_sk_lookup_udp,
-    bpf_sk_release, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skc_lookup_tcp,
+    bpf_fib_lookup, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail,
+    bpf_skb_load_bytes,
 };
 use aya_ebpf::programs::TcContext;
 use packet::{Family, ipv4, ipv6};
-use proxy_abi::{FlowKey, Ip, Port, protocol};
+use proxy_abi::{Ip, Port};
 
 use crate::parse::Packet;
+
+/// The mark of packets that stay inside the cluster, where traffic control keeps an index.
+const INSIDE: u32 = 0xf1a7;
 
 /// A packet at a tcx hook of an Ethernet device.
 pub(crate) struct Skb(TcContext);
@@ -93,6 +96,62 @@ impl Skb {
         if result == 0 { Ok(()) } else { Err(Failed) }
     }
 
+    /// The first `4 * N - 2` bytes of the frame, behind two bytes of zeros: so an IP header begins
+    /// with a word. One call for everything, where a field at a time would be one each.
+    #[inline(always)]
+    pub(crate) fn load_aligned<const N: usize>(&self) -> Result<[u32; N], Failed> {
+        let mut words = core::mem::MaybeUninit::<[u32; N]>::uninit();
+        let to: *mut u32 = words.as_mut_ptr().cast();
+        // SAFETY: the first word is written by us, then the helper writes all behind its first
+        // half; together that is all of `words`.
+        unsafe {
+            to.write(0);
+            let len = (4 * N - 2) as u32;
+            match bpf_skb_load_bytes(self.0.skb.skb.cast(), 0, to.cast::<u8>().add(2).cast(), len) {
+                0 => Ok(words.assume_init()),
+                _ => Err(Failed),
+            }
+        }
+    }
+
+    /// Bytes of the frame.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        self.0.skb.len()
+    }
+
+    /// Whether the frame is no longer than one that is known to fit its way, or will be cut into
+    /// segments that fit.
+    #[inline(always)]
+    pub(crate) fn fits(&self, longest: u32) -> bool {
+        // SAFETY: as for `ifindex`.
+        self.len() <= longest || unsafe { (*self.0.skb.skb).gso_size } != 0
+    }
+
+    /// Tells the program at the uplink that this packet stays inside the cluster. (The field is a
+    /// number of traffic control's own that no other program of today's kernels reads.)
+    #[inline(always)]
+    pub(crate) fn mark_inside(&self) {
+        // SAFETY: as for `ifindex`, a store that the verifier checks.
+        unsafe { (*self.0.skb.skb).tc_index = INSIDE };
+    }
+
+    /// Whether the packet was marked so; a pod's own mark does not count, see `unmark`.
+    #[inline(always)]
+    pub(crate) fn is_marked_inside(&self) -> bool {
+        // SAFETY: as for `ifindex`.
+        unsafe { (*self.0.skb.skb).tc_index == INSIDE }
+    }
+
+    /// Takes away a mark that a pod's packet comes with.
+    #[inline(always)]
+    pub(crate) fn unmark(&self) {
+        if self.is_marked_inside() {
+            // SAFETY: as for `mark_inside`.
+            unsafe { (*self.0.skb.skb).tc_index = 0 };
+        }
+    }
+
     /// Writes `bytes` at `offset`; no checksum is touched.
     #[inline(always)]
     pub(crate) fn store<const N: usize>(&self, offset: u32, bytes: &[u8; N]) -> Result<(), Failed> {
@@ -141,57 +200,6 @@ impl Skb {
         self.0
             .l4_csum_replace(offset, from, to, flags | optional)
             .map_err(|_| Failed)
-    }
-
-    /// Whether a socket in the interface's network namespace takes the answers to packets with this
-    /// tuple: one that is connected so, or listens there.
-    #[inline(always)]
-    pub(crate) fn has_socket(&self, key: &FlowKey) -> bool {
-        let ports = (
-            u16::from_ne_bytes(key.destination_port.wire()),
-            u16::from_ne_bytes(key.source_port.wire()),
-        );
-        let tcp = key.protocol == protocol::TCP;
-        if key.source.is_v4() {
-            let tuple = SocketTupleV4 {
-                saddr: key.destination.low(),
-                daddr: key.source.low(),
-                sport: ports.0,
-                dport: ports.1,
-            };
-            self.looks_up(&tuple, tcp)
-        } else {
-            let tuple = SocketTupleV6 {
-                saddr: key.destination.words(),
-                daddr: key.source.words(),
-                sport: ports.0,
-                dport: ports.1,
-            };
-            self.looks_up(&tuple, tcp)
-        }
-    }
-
-    /// Whether there is a socket; `tuple` is one of the two of `struct bpf_sock_tuple`.
-    #[inline(always)]
-    fn looks_up<T>(&self, tuple: &T, tcp: bool) -> bool {
-        // BPF_F_CURRENT_NETNS: the namespace of the packet's interface.
-        const HERE: u64 = u64::MAX;
-        let (skb, size) = (self.0.skb.skb.cast(), size_of::<T>() as u32);
-        let tuple = (&raw const *tuple).cast_mut().cast();
-        // SAFETY: the helpers read `size` bytes of `tuple`, and what they find is released before
-        // it goes out of sight.
-        unsafe {
-            let socket = if tcp {
-                bpf_skc_lookup_tcp(skb, tuple, size, HERE, 0).cast()
-            } else {
-                bpf_sk_lookup_udp(skb, tuple, size, HERE, 0)
-            };
-            if socket.is_null() {
-                return false;
-            }
-            bpf_sk_release(socket.cast());
-        }
-        true
     }
 
     /// Makes the frame exactly `len` bytes long, at its end.
