@@ -4,6 +4,8 @@ use proxy_abi::Ip;
 
 /// Bytes of the header without options.
 pub const LEN: usize = 20;
+/// Offset of the length of header and payload.
+pub const TOTAL_LENGTH: u32 = 2;
 /// Offset of the time to live; the protocol number follows it.
 pub const TTL: u32 = 8;
 /// Offset of the header checksum from the header's start.

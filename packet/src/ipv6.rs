@@ -3,6 +3,8 @@
 
 /// Bytes of the header.
 pub const LEN: usize = 40;
+/// Offset of the length of what follows the header.
+pub const PAYLOAD_LENGTH: u32 = 4;
 /// Offset of the hop limit.
 pub const HOP_LIMIT: u32 = 7;
 /// Offset of the source address.

@@ -20,4 +20,5 @@ pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod refusal;
+pub mod sctp;
 pub mod transport;

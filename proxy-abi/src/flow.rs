@@ -10,7 +10,7 @@
 //! recently used goes. `flows` holds the rest, which nothing pushes out; the agent removes what has
 //! been silent for too long.
 
-use crate::{Ip, Port};
+use crate::{Endpoint, Ip, Port};
 
 /// Key of the maps `flows` and `openings`: the tuple of a packet.
 ///
@@ -173,6 +173,13 @@ impl Flow {
             state: 0,
             zeros: 0,
         }
+    }
+
+    /// The endpoint to which a client's packets go.
+    #[inline(always)]
+    #[must_use]
+    pub const fn endpoint(&self) -> Endpoint {
+        Endpoint::new(self.to.destination, self.to.destination_port)
     }
 
     /// What it is for.

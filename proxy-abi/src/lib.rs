@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod address;
+pub mod affinity;
 pub mod counter;
 pub mod endpoint;
 pub mod flow;
@@ -22,6 +23,7 @@ pub mod source_range;
 pub mod way;
 
 pub use address::{Ip, Port};
+pub use affinity::{Affinity, Client};
 pub use counter::Counter;
 pub use endpoint::Endpoint;
 pub use flow::{Flow, FlowKey, Role};

@@ -39,6 +39,8 @@ pub mod map {
     pub const UPLINKS: &str = "uplinks";
     /// 0 (u32) -> [`crate::ThisNode`].
     pub const THIS_NODE: &str = "this_node";
+    /// [`crate::Client`] -> [`crate::Affinity`].
+    pub const AFFINITY: &str = "affinity";
     /// [`crate::FragmentKey`] -> [`crate::FragmentPorts`].
     pub const FRAGMENTS: &str = "fragments";
     /// [`crate::SourceRange`] -> u32.
@@ -51,6 +53,8 @@ pub mod map {
 pub mod program {
     /// tcx ingress on the host end of each pod's veth.
     pub const FROM_POD: &str = "from_pod";
+    /// Egress on the host end of each pod's veth.
+    pub const TO_POD: &str = "to_pod";
     /// tcx ingress on each uplink.
     pub const FROM_NETWORK: &str = "from_network";
     /// tcx egress on each uplink.

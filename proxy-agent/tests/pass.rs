@@ -146,7 +146,7 @@ async fn a_fresh_node_comes_to_work_and_a_second_pass_changes_nothing() {
     let mut agent = place.agent();
     assert!(!place.config().exists());
     let first = full(&mut agent, &index).await;
-    assert_eq!(first.programs.len(), 11, "{first}");
+    assert_eq!(first.programs.len(), 12, "{first}");
     assert_eq!(first.links.len(), 10, "{first}");
     assert_eq!(first.routes.len(), 2, "{first}");
     assert_eq!(first.services.len(), 2, "{first}");
@@ -462,7 +462,7 @@ async fn a_fresh_nodes_diff_creates_nothing() {
         .diff(Wish::of(&cluster(), &here()))
         .await
         .expect("a diff");
-    assert_eq!(plan.programs.len(), 11, "{plan}");
+    assert_eq!(plan.programs.len(), 12, "{plan}");
     assert!(!Path::new(&place.pin("")).exists(), "nothing is pinned");
     assert!(!place.config().exists());
 }

@@ -102,7 +102,7 @@ pub(crate) fn make(packet: &Packet, room: &mut Room, hook: Hook) -> Result<Made,
         if index >= count {
             break; // Fewer endpoints than attempts, and all were tried.
         }
-        let endpoint = room.service.endpoint(index)?.at();
+        let endpoint = room.service.endpoint(attempt, index)?.at();
         let generation = room.service.generation;
         let to = packet.key.sent_to(endpoint);
         room.flow = Flow::new(Role::Request, to, generation, maps::now());

@@ -23,6 +23,7 @@ mod parse;
 mod source;
 mod translate;
 mod flow;
+mod affinity;
 mod service;
 mod ports;
 mod masquerade;
@@ -44,7 +45,7 @@ use crate::maps::{Room, Workspace};
 use crate::parse::{Packet, parse};
 use crate::refuse::refuse;
 use crate::skb::{Side, Skb};
-use crate::translate::{Hook, Outcome, translate};
+use crate::translate::{Hook, Outcome, translate, translate_answer};
 use crate::verdict::{Drop, socket_verdict, verdict};
 
 /// Ingress on the host end of a pod's veth: what the pod sends, requests and replies.
@@ -56,6 +57,17 @@ pub fn from_pod(ctx: TcContext) -> i32 {
         return verdict(Ok(Outcome::Redirected));
     }
     walk(&skb, pods_packet)
+}
+
+/// Egress on the host end of a pod's veth: what the node's own processes answer to a pod that asked
+/// a Service whose endpoint they are. What is forwarded to the pod has been seen where it came from.
+#[classifier]
+pub fn to_pod(ctx: TcContext) -> i32 {
+    let skb = Skb::new(ctx);
+    if !forward::is_nodes_own(&skb) {
+        return verdict(Ok(Outcome::Pass));
+    }
+    walk(&skb, translate_answer)
 }
 
 /// tcx ingress on an uplink: what comes for pods, and replies to the node's own processes.
@@ -73,7 +85,7 @@ pub fn from_network(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn to_network(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
-    if skb.is_marked_inside() {
+    if skb.is_done() {
         return verdict(Ok(Outcome::Pass));
     }
     if forward::is_nodes_own(&skb) {

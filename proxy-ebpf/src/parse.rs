@@ -1,7 +1,7 @@
 //! Bytes to tuple: what the proxy needs to know of a packet, read once.
 
 use packet::icmp::Message;
-use packet::{Family, ethernet, icmp, ipv4, ipv6, transport};
+use packet::{Family, ethernet, icmp, ipv4, ipv6, sctp, transport};
 use proxy_abi::{FlowKey, FragmentKey, FragmentPorts, Ip, Port, protocol};
 
 use crate::maps;
@@ -27,7 +27,7 @@ pub(crate) struct Packet {
 /// What a packet carries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// A datagram, an echo request or a SYN: it may open a conversation.
+    /// A datagram, an echo request, a SYN or an INIT: it may open a conversation.
     Opening,
     /// A later segment of a connection, or an echo reply.
     Continuing,
@@ -81,7 +81,7 @@ pub(crate) fn parse_carried(skb: &Skb, family: Family, at: u32, carried: &mut Pa
         return false;
     };
     let ports = match carried.key.protocol {
-        protocol::TCP | protocol::UDP => both(head[0]),
+        protocol::TCP | protocol::UDP | protocol::SCTP => both(head[0]),
         protocol::ICMP | protocol::ICMP6 => match echo(family, head) {
             Some((ports, _)) => ports,
             None => return false,
@@ -193,6 +193,16 @@ fn head(skb: &Skb, packet: &Packet) -> Result<Head, Drop> {
         protocol::UDP => {
             let head: [u32; 1] = skb.load(at).map_err(|_| Drop::Malformed)?;
             (both(head[0]), 0, Content::Opening)
+        }
+        protocol::SCTP => {
+            let head: [u32; 1] = skb.load(at).map_err(|_| Drop::Malformed)?;
+            let [chunk]: [u8; 1] = skb.load(at + sctp::CHUNK).map_err(|_| Drop::Malformed)?;
+            let content = if chunk == sctp::INIT {
+                Content::Opening
+            } else {
+                Content::Continuing
+            };
+            (both(head[0]), 0, content)
         }
         protocol::ICMP | protocol::ICMP6 => {
             let head: [u32; 2] = skb.load(at).map_err(|_| Drop::Malformed)?;

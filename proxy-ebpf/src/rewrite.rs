@@ -1,6 +1,6 @@
 //! Writes another tuple into a packet, and makes its checksums right. Only what differs is touched.
 
-use packet::{Family, ethernet, icmp, ipv4, ipv6, transport};
+use packet::{Family, ethernet, icmp, ipv4, ipv6, sctp, transport};
 use proxy_abi::{FlowKey, Ip, Port, protocol};
 
 use crate::parse::{Content, Packet};
@@ -37,14 +37,55 @@ pub(crate) fn rewrite(skb: &Skb, packet: &Packet, to: &FlowKey) -> Result<(), Dr
             write_address(skb, &field, checksum.as_ref(), (from.0, to.0))
                 .map_err(|_| Drop::RewriteFailed)?;
         }
-        if from.1 != to.1
-            && let Some(checksum) = &checksum
-        {
+        if from.1 == to.1 || packet.content == Content::Fragment {
+            continue;
+        }
+        if key.protocol == protocol::SCTP {
+            let at = packet.transport + port_offset(key.protocol, end);
+            skb.store(at, &to.1.wire())
+                .map_err(|_| Drop::RewriteFailed)?;
+        } else if let Some(checksum) = &checksum {
             let at = packet.transport + port_offset(key.protocol, end);
             write_port(skb, checksum, at, from.1, to.1).map_err(|_| Drop::RewriteFailed)?;
         }
     }
     Ok(())
+}
+
+/// Makes the checksum of an SCTP packet right that has been rewritten from `packet.key` to `to`.
+#[inline(always)]
+pub(crate) fn finish_sctp(skb: &Skb, packet: &Packet, to: &FlowKey) -> Result<(), Drop> {
+    if packet.key.protocol != protocol::SCTP || packet.content == Content::Fragment {
+        return Ok(());
+    }
+    patch_sctp(skb, packet, to).map_err(|_| Drop::RewriteFailed)
+}
+
+/// A function of its own, for the sake of the caller's stack.
+#[inline(never)]
+fn patch_sctp(skb: &Skb, packet: &Packet, to: &FlowKey) -> Result<(), Failed> {
+    let ports = |key: &FlowKey| {
+        let ([a, b], [c, d]) = (key.source_port.wire(), key.destination_port.wire());
+        [a, b, c, d]
+    };
+    let (from, to) = (ports(&packet.key), ports(to));
+    if from == to {
+        return Ok(());
+    }
+    // Frames may be padded, so the length is the IP header's word.
+    let (length_at, before) = match packet.family {
+        Family::V4 => (IP + ipv4::TOTAL_LENGTH, packet.transport - IP),
+        Family::V6 => (
+            IP + ipv6::PAYLOAD_LENGTH,
+            packet.transport - IP - ipv6::LEN as u32,
+        ),
+    };
+    let [length] = skb.load::<u16, 1>(length_at)?;
+    let len = u32::from(u16::from_be(length)).wrapping_sub(before);
+    let at = packet.transport + sctp::CHECKSUM;
+    let [sum] = skb.load::<u32, 1>(at)?;
+    let difference = u32::from_ne_bytes(sctp::difference(from, to, len & 0xffff));
+    skb.store(at, &(sum ^ difference).to_ne_bytes())
 }
 
 /// Where the packet's transport checksum stands; a later fragment has none (the first one's covers

@@ -29,10 +29,14 @@ pub(crate) struct Service {
     /// endpoint is compared.
     pub(crate) generation: u32,
     /// [`proxy_abi::Offer::service`].
-    number: u32,
+    pub(crate) number: u32,
+    /// [`proxy_abi::Offer::affinity_seconds`].
+    pub(crate) affinity_seconds: u32,
     treatment: Treatment,
     /// The endpoint of a host port; its port is 0 for a frontend.
     only: Endpoint,
+    /// The endpoint to try first; its port is 0 if any will do.
+    preferred: Endpoint,
 }
 
 impl Service {
@@ -63,9 +67,22 @@ impl Service {
         self.treatment.has(Treatment::MASQUERADE)
     }
 
-    /// The endpoint number `index`, which must be below the count.
+    /// Has the next conversation try this endpoint first.
     #[inline(always)]
-    pub(crate) fn endpoint(&self, index: u32) -> Result<Endpoint, Drop> {
+    pub(crate) fn prefer(&mut self, endpoint: Option<Endpoint>) {
+        match endpoint {
+            Some(endpoint) => self.preferred = endpoint,
+            None => self.preferred.port = NO_PORT,
+        }
+    }
+
+    /// The endpoint for an attempt: the preferred one first, then that number `index`, which must
+    /// be below the count.
+    #[inline(always)]
+    pub(crate) fn endpoint(&self, attempt: u32, index: u32) -> Result<Endpoint, Drop> {
+        if attempt == 0 && self.preferred.port.number() != 0 {
+            return Ok(self.preferred);
+        }
         if self.only.port.number() == 0 {
             endpoint(self.list, index)
         } else {
@@ -97,6 +114,7 @@ pub(crate) fn find(packet: &Packet, client: Client, service: &mut Service) -> bo
         };
         service.generation = frontend.generation;
         service.number = frontend.offer.service;
+        service.affinity_seconds = frontend.offer.affinity_seconds;
         service.treatment = frontend.offer.treatment;
         service.only.port = NO_PORT;
         return true;
@@ -115,8 +133,10 @@ pub(crate) fn find(packet: &Packet, client: Client, service: &mut Service) -> bo
         },
         generation: 0,
         number: 0,
+        affinity_seconds: 0,
         treatment: Treatment::default(),
         only: found.endpoint,
+        preferred: found.endpoint,
     };
     true
 }

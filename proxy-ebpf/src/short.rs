@@ -31,7 +31,9 @@ struct Segment {
 }
 
 /// Sends a segment on its way if one is remembered; whether it went.
-#[inline(always)]
+///
+/// A function of its own, for the sake of the caller's stack.
+#[inline(never)]
 pub(crate) fn walk(skb: &Skb, from_pod: bool) -> Result<bool, Failed> {
     let segment = match skb.ether_type() {
         ethernet::TYPE_IPV4 => v4(skb),
@@ -57,7 +59,7 @@ pub(crate) fn walk(skb: &Skb, from_pod: bool) -> Result<bool, Failed> {
     skb.store(0, &way.addresses)?;
     skb.spend_hop(family(&segment.key.source), segment.hops)?;
     if way.is_inside() {
-        skb.mark_inside();
+        skb.mark_done();
     }
     skb.redirect(way.ifindex, Side::Out);
     Ok(true)

@@ -5,11 +5,11 @@ use proxy_abi::{Counter, Role};
 use crate::flow::Made;
 use crate::maps::Room;
 use crate::parse::{Content, Packet};
-use crate::rewrite::rewrite;
+use crate::rewrite::{finish_sctp, rewrite};
 use crate::service::Client;
 use crate::skb::Skb;
 use crate::verdict::Drop;
-use crate::{errors, flow, maps, ports, service};
+use crate::{affinity, errors, flow, maps, ports, service};
 
 /// How a walk ended when nothing is wrong with the packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) enum Hook {
     FromNode,
     /// As the node forwards it out of an uplink.
     Leaving,
+    /// As the node's own process sends it to a pod.
+    ToPod,
 }
 
 impl Hook {
@@ -44,7 +46,8 @@ impl Hook {
     #[inline(always)]
     pub(crate) const fn takes(self, role: Role) -> bool {
         match role {
-            Role::Request | Role::Reply => !matches!(self, Self::Leaving),
+            Role::Request => !matches!(self, Self::Leaving | Self::ToPod),
+            Role::Reply => !matches!(self, Self::Leaving),
             Role::Masquerade => matches!(self, Self::Leaving),
             Role::Return => matches!(self, Self::FromNetwork),
         }
@@ -62,7 +65,7 @@ impl Hook {
     pub(crate) const fn client(self) -> Client {
         match self {
             Self::FromNetwork => Client::Outside,
-            Self::FromPod | Self::FromNode | Self::Leaving => Client::Inside,
+            Self::FromPod | Self::FromNode | Self::Leaving | Self::ToPod => Client::Inside,
         }
     }
 }
@@ -94,6 +97,29 @@ pub(crate) fn translate(
     anew(skb, packet, room, hook)
 }
 
+/// The same for a packet that can only be an answer, on its way to a pod.
+#[inline(always)]
+pub(crate) fn translate_answer(
+    skb: &Skb,
+    packet: &mut Packet,
+    room: &mut Room,
+) -> Result<Outcome, Drop> {
+    match packet.content {
+        Content::NoPorts => return Ok(Outcome::Pass),
+        Content::Error => return errors::translate(skb, packet, room, Hook::ToPod),
+        Content::Opening | Content::Continuing | Content::Fragment => {}
+    }
+    if let Some(known) = maps::flow(&packet.key)
+        && Hook::ToPod.takes(known.role())
+    {
+        known.read(&mut room.flow);
+        flow::note(packet, &known, room);
+        translated(skb, packet, room)?;
+        return Ok(Outcome::Translated);
+    }
+    Ok(Outcome::Pass)
+}
+
 /// A packet without a flow of this hook, or whose flow led nowhere any more.
 #[inline(always)]
 fn anew(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Result<Outcome, Drop> {
@@ -117,9 +143,11 @@ fn anew(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Result<O
             Ok(Outcome::NoEndpoint)
         };
     }
+    affinity::prefer(packet, room);
     if matches!(flow::make(packet, room, hook)?, Made::WithoutSource) {
         ports::claim(skb, packet, room, Counter::FlowCreated)?;
     }
+    affinity::remember(room);
     translated(skb, packet, room)?;
     Ok(Outcome::Translated)
 }
@@ -143,6 +171,7 @@ fn chained(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Resul
 #[inline(always)]
 pub(crate) fn translated(skb: &Skb, packet: &mut Packet, room: &Room) -> Result<(), Drop> {
     rewrite(skb, packet, &room.flow.to)?;
+    finish_sctp(skb, packet, &room.flow.to)?;
     packet.key = room.flow.to;
     Ok(())
 }

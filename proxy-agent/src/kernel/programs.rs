@@ -18,8 +18,9 @@ use proxy_abi::ownership::{map, program};
 use super::pins::Pins;
 
 /// Every program of the kernel half.
-pub const ALL: [&str; 11] = [
+pub const ALL: [&str; 12] = [
     program::FROM_POD,
+    program::TO_POD,
     program::FROM_NETWORK,
     program::TO_NETWORK,
     program::CONNECT4,
@@ -33,7 +34,7 @@ pub const ALL: [&str; 11] = [
 ];
 
 /// Every map of the kernel half.
-pub const MAPS: [&str; 15] = [
+pub const MAPS: [&str; 16] = [
     map::FRONTENDS,
     map::ENDPOINTS,
     map::FLOWS,
@@ -48,6 +49,7 @@ pub const MAPS: [&str; 15] = [
     map::UPLINKS,
     map::THIS_NODE,
     map::FRAGMENTS,
+    map::AFFINITY,
     map::COUNTERS,
 ];
 

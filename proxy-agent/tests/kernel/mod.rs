@@ -96,15 +96,26 @@ impl Kernel {
 
     /// Makes `frontend` what `wish` says.
     pub(crate) fn wish(&mut self, frontend: FrontendKey, wish: FrontendWish, affinity: u32) {
-        let port = PortWish {
-            port: PortId {
-                name: "".into(),
-                protocol: Protocol::Tcp,
-            },
-            affinity_seconds: affinity,
-            source_ranges: Vec::new(),
-            frontends: BTreeMap::from([(frontend, wish)]),
-        };
+        let port = port_wish(affinity, [(frontend, wish)]);
+        self.plan(name(frontend), vec![port]);
+    }
+
+    /// Makes the frontends of one Service port what `wishes` say.
+    pub(crate) fn wishes<const N: usize>(
+        &mut self,
+        service: &str,
+        wishes: [(FrontendKey, FrontendWish); N],
+        affinity: u32,
+    ) {
+        let name = ServiceName::new("default", service);
+        self.plan(name, vec![port_wish(affinity, wishes)]);
+    }
+
+    /// Makes `frontend` what `wish` says, for clients in these ranges.
+    pub(crate) fn wish_for(&mut self, frontend: FrontendKey, wish: FrontendWish, ranges: &[&str]) {
+        let mut port = port_wish(0, [(frontend, wish)]);
+        let ranges = ranges.iter().map(|range| range.parse().expect("a range"));
+        port.source_ranges = ranges.collect();
         self.plan(name(frontend), vec![port]);
     }
 
@@ -324,6 +335,21 @@ pub(crate) fn address(at: &str) -> (Ip, Port) {
 /// `10.244.1.2` as the maps have it.
 pub(crate) fn ip_of(address: &str) -> Ip {
     Ip::from(address.parse::<std::net::IpAddr>().expect("an address"))
+}
+
+fn port_wish<const N: usize>(
+    affinity_seconds: u32,
+    frontends: [(FrontendKey, FrontendWish); N],
+) -> PortWish {
+    PortWish {
+        port: PortId {
+            name: "".into(),
+            protocol: Protocol::Tcp,
+        },
+        affinity_seconds,
+        source_ranges: Vec::new(),
+        frontends: BTreeMap::from(frontends),
+    }
 }
 
 /// Counters as a test expects them.

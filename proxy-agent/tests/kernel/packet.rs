@@ -17,6 +17,8 @@ pub(crate) struct Builder {
     no_checksum: bool,
     hops: u8,
     icmp: Option<Icmp>,
+    /// Type of an SCTP packet's only chunk.
+    chunk: Option<u8>,
     /// Of an IPv6 fragment: offset and flag.
     piece: Option<u16>,
 }
@@ -43,6 +45,14 @@ pub(crate) fn tcp(from: &str, to: &str, flags: u8) -> Builder {
     Builder {
         tcp_flags: flags,
         ..Builder::new(from, to, 6)
+    }
+}
+
+/// An SCTP packet `from` -> `to` with one chunk of this type.
+pub(crate) fn sctp(from: &str, to: &str, chunk: u8) -> Builder {
+    Builder {
+        chunk: Some(chunk),
+        ..Builder::new(from, to, 132)
     }
 }
 
@@ -103,6 +113,7 @@ impl Builder {
             no_checksum: false,
             hops: 64,
             icmp: None,
+            chunk: None,
             piece: None,
         }
     }
@@ -229,8 +240,21 @@ impl Builder {
         match (&self.icmp, self.piece) {
             (_, Some(piece)) if piece != 1 => b"and the rest of it".to_vec(),
             (Some(message), _) => self.message(message),
-            (None, _) => self.ports(),
+            (None, _) => self
+                .chunk
+                .map_or_else(|| self.ports(), |chunk| self.sctp(chunk)),
         }
+    }
+
+    fn sctp(&self, chunk: u8) -> Vec<u8> {
+        let mut bytes = self.source.port().to_be_bytes().to_vec();
+        bytes.extend(self.destination.port().to_be_bytes());
+        bytes.extend([0, 0, 0, 9, 0, 0, 0, 0, chunk, 0]);
+        bytes.extend((4 + self.payload.len() as u16).to_be_bytes());
+        bytes.extend(&self.payload);
+        let checksum = crc32c(&bytes).to_le_bytes();
+        bytes[8..12].copy_from_slice(&checksum);
+        bytes
     }
 
     fn message(&self, message: &Icmp) -> Vec<u8> {
@@ -294,6 +318,18 @@ impl Builder {
         }
         bytes
     }
+}
+
+/// CRC32c, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let mut register = u32::MAX;
+    for byte in bytes {
+        register ^= u32::from(*byte);
+        for _ in 0..8 {
+            register = (register >> 1) ^ if register & 1 == 1 { 0x82f6_3b78 } else { 0 };
+        }
+    }
+    !register
 }
 
 /// The Internet checksum, written apart from the one under test.

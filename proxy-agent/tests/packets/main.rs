@@ -11,6 +11,7 @@ mod fragments;
 mod host_ports;
 mod masquerade;
 mod life;
+mod policies;
 mod refusals;
 mod services;
 mod short;

@@ -8,6 +8,7 @@
 //! | `openings` | tuple on arrival -> tuple to write | packet programs | least recently used goes |
 //! | `flows` | the same, once both sides have spoken | packet programs | it stays in `openings` |
 //! | `ways` | tuple -> where its segments go | packet programs | least recently used goes |
+//! | `affinity` | Service, client -> endpoint | packet programs | least recently used goes |
 //! | `fragments` | datagram -> its ports | packet programs | least recently used goes |
 //! | `socket_peers` | socket and endpoint -> frontend | socket programs | the same |
 //! | `pods` | address -> interface and Ethernet address | CNI plugin | ADD fails |
@@ -36,7 +37,7 @@ pub(crate) use ways::*;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use packet::refusal;
-use proxy_abi::{Counter, Flow, FlowKey, Way};
+use proxy_abi::{Client, Counter, Flow, FlowKey, Way};
 
 use crate::errors::Carried;
 use crate::parse::Packet;
@@ -67,6 +68,8 @@ pub(crate) struct Room {
     pub(crate) flow: Flow,
     /// What stands at the packet's destination.
     pub(crate) service: Service,
+    /// The client of a Service with affinity.
+    pub(crate) client: Client,
     /// Where the packet goes.
     pub(crate) way: Way,
     /// The key of the flow's other half.

@@ -1,10 +1,12 @@
 //! What is offered where: Services and host ports.
 
-use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::bindings::{BPF_ANY, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
-use aya_ebpf::maps::{Array, HashMap};
-use proxy_abi::{Endpoint, Frontend, FrontendKey, HostPort, Ip, Source, SourceRange};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap};
+use proxy_abi::{
+    Affinity, Client, Endpoint, Frontend, FrontendKey, HostPort, Ip, Source, SourceRange,
+};
 
 /// 65 536 frontends: 10 000 Services with a few ports and addresses each. Not preallocated: the
 /// size is a bound, and the memory what is used.
@@ -22,6 +24,10 @@ static HOST_PORTS: HashMap<FrontendKey, HostPort> = HashMap::pinned(4_096, BPF_F
 /// 65 536 ranges: 1 000 load balancers' Services of a few ports and a dozen ranges.
 #[map(name = "source_ranges")]
 static SOURCE_RANGES: LpmTrie<Source, u32> = LpmTrie::pinned(65_536, BPF_F_NO_PREALLOC);
+
+/// 131 072 clients that keep their endpoint.
+#[map(name = "affinity")]
+static AFFINITY: LruHashMap<Client, Affinity> = LruHashMap::pinned(131_072, 0);
 
 /// The frontend at this address, port and protocol.
 #[inline(always)]
@@ -57,4 +63,22 @@ pub(crate) fn host_port(key: &FrontendKey) -> Option<HostPort> {
 pub(crate) fn is_in_ranges(service: u32, client: &Ip) -> bool {
     let key = Key::new(SourceRange::ALL, Source::new(service, *client));
     SOURCE_RANGES.get(key).is_some()
+}
+
+/// The endpoint that a client had last.
+#[inline(always)]
+pub(crate) fn affinity(client: &Client) -> Option<Affinity> {
+    // SAFETY: as for `frontend`; whether the endpoint serves is asked anyway.
+    unsafe { AFFINITY.get(client) }.copied()
+}
+
+/// Remembers the endpoint that a client has now.
+#[inline(always)]
+pub(crate) fn keep_client(client: &Client, endpoint: Endpoint) {
+    let affinity = Affinity {
+        endpoint,
+        used: super::now(),
+    };
+    // Without room the client's next conversation goes anywhere, as everybody's first.
+    _ = AFFINITY.insert(client, affinity, u64::from(BPF_ANY));
 }
