@@ -7,7 +7,6 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::kernel::Kernel;
 use crate::lab;
 use crate::process::child_path;
 use crate::test::suite::Suite;
@@ -24,25 +23,12 @@ pub(super) const DONE: &str = "@vm done";
 ///
 /// # Errors
 /// When a path is not UTF-8.
-pub(super) fn script(
-    workspace: &Workspace,
-    kernel: &Kernel,
-    suites: &[Suite],
-) -> anyhow::Result<String> {
-    let modules = word(kernel.modules().as_os_str())?;
-    let mut text = format!(
-        "stty -F /dev/ttyS1 raw -echo\n\
-         mkdir -p /run/tmp /lib/modules\n\
-         ln -s {modules} /lib/modules/{}\n\
-         ln -s $(command -v busybox) /run/modprobe\n\
-         echo /run/modprobe > /proc/sys/kernel/modprobe\n\
-         ip link set lo up\n",
-        kernel.release
-    );
-    // Tests make overlays in there, whose parts may not be on the overlay that the root is.
+pub(super) fn script(workspace: &Workspace, suites: &[Suite]) -> anyhow::Result<String> {
+    let mut text = "stty -F /dev/ttyS1 raw -echo\nip link set lo up\n".to_owned();
+    // A tmpfs: tests make overlays in there, whose parts cannot be on the overlay that the root is.
     let mut environment = vec![
         ("PATH", child_path()?),
-        ("TMPDIR", "/run/tmp".into()),
+        ("TMPDIR", "/dev/shm".into()),
         ("HOME", "/root".into()),
     ];
     environment.extend(lab::environment(workspace).map(|(name, path)| (name, path.into())));
@@ -50,7 +36,9 @@ pub(super) fn script(
         writeln!(text, "export {name}={}", word(&value)?)?;
     }
     for (number, suite) in suites.iter().enumerate() {
-        let command = suite.command(workspace, true);
+        let mut command = suite.command(workspace, true);
+        // The console is a terminal.
+        command.args(["--color", "never"]);
         writeln!(text, "echo '{BEGINS}{number}'\n({})", line(&command)?)?;
         writeln!(text, "echo \"{ENDED}{number} $?\"")?;
     }

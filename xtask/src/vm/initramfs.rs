@@ -2,7 +2,7 @@
 //! script that makes them the root, with the guest's own kernel filesystems in it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,8 +32,11 @@ pub(super) fn make(kernel: &Kernel, folder: &Path, script: &Path) -> anyhow::Res
         copy(&modules.join(file), &below.join(file))?;
     }
     copy(&index, &below.join("modules.dep"))?;
+    // Where the kernel looks for it. Its helpers keep the root they began with, this archive.
+    fs::create_dir(tree.join("sbin"))?;
+    symlink("../bin/busybox", tree.join("sbin/modprobe"))?;
     let init = tree.join("init");
-    fs::write(&init, init_script(script))?;
+    fs::write(&init, init_script(kernel, script))?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
     let archive = folder.join("initramfs.cpio");
     pack(&tree, &archive)?;
@@ -61,14 +64,17 @@ fn needed<'a>(index: &'a str, modules: &[&str]) -> Vec<&'a str> {
 
 /// The first process. The root becomes a mount on the one of the archive, not that one itself,
 /// because container runtimes cannot leave the latter (`pivot_root`).
-fn init_script(script: &Path) -> String {
+fn init_script(kernel: &Kernel, script: &Path) -> String {
     let (modules, script) = (MODULES.join(" "), script.display());
+    let (all, release) = (kernel.modules(), &kernel.release);
+    let all = all.display();
     format!(
         r#"#!/bin/busybox sh
 busybox() {{ /bin/busybox "$@" || echo "vm: $*: failed"; }}
 busybox mkdir -p /proc /below /over /root
 for module in {modules}; do /bin/busybox modprobe $module; done
 busybox mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose host /below
+busybox mount --bind '/below{all}' /lib/modules/{release}
 busybox mount -t tmpfs -o mode=755 over /over
 busybox mkdir /over/upper /over/work
 busybox mount -t overlay -o lowerdir=/below,upperdir=/over/upper,workdir=/over/work root /root

@@ -50,7 +50,7 @@ impl Processor {
     fn patience(self) -> Duration {
         Duration::from_secs(match self {
             Self::Virtual => 5 * 60,
-            Self::Emulated => 15 * 60,
+            Self::Emulated => 30 * 60,
         })
     }
 }

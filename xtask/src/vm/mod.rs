@@ -67,7 +67,7 @@ pub(crate) fn run(workspace: &Workspace, args: &VmArgs) -> anyhow::Result<ExitCo
     let suites = select(suite::build(workspace)?, filter.as_deref())?;
     step.done();
     let script = folder.join("tests.sh");
-    std::fs::write(&script, guest::script(workspace, &kernel, &suites)?)?;
+    std::fs::write(&script, guest::script(workspace, &suites)?)?;
     let initramfs = initramfs::make(&kernel, &folder, &script)?;
     let tally = machine::boot(&kernel, &initramfs, &folder, &suites)?;
     for failure in &tally.failures {
