@@ -95,6 +95,12 @@ const TOOLS: &[Tool] = &[
         scope: Scope::Test,
     },
     Tool {
+        program: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        used_for: "the machine that boots another kernel",
+        scope: Scope::Vm,
+    },
+    Tool {
         program: "c++",
         package: "g++",
         used_for: "compiles libFuzzer",
