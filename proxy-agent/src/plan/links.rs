@@ -245,10 +245,10 @@ mod tests {
                 "attach from_network to tcx ingress of tunnel as link from_network-tunnel",
                 "attach getpeername4 to cgroup 77 as link getpeername4",
                 "attach getpeername6 to cgroup 77 as link getpeername6",
-            "attach recvmsg4 to cgroup 77 as link recvmsg4",
-            "attach recvmsg6 to cgroup 77 as link recvmsg6",
-            "attach sendmsg4 to cgroup 77 as link sendmsg4",
-            "attach sendmsg6 to cgroup 77 as link sendmsg6",
+                "attach recvmsg4 to cgroup 77 as link recvmsg4",
+                "attach recvmsg6 to cgroup 77 as link recvmsg6",
+                "attach sendmsg4 to cgroup 77 as link sendmsg4",
+                "attach sendmsg6 to cgroup 77 as link sendmsg6",
                 "attach to_network to tcx egress of eth0 as link to_network-eth0",
             ]
         );
