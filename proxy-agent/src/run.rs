@@ -233,6 +233,7 @@ async fn feed(options: &Options) -> Result<Feed, StartError> {
         Selection {
             nodes: true,
             headless: false,
+            pods: false,
         },
     ))
 }
