@@ -222,3 +222,23 @@ fn a_node_and_its_pods_connect_to_one_server_at_once() {
         }
     }
 }
+
+/// More connections one after another than masquerade has ports: a port is free again once its
+/// connection is closed.
+#[test]
+fn a_closed_connections_port_serves_the_next() {
+    let Some(agents) = agents_with("--masquerade-ports 50000-50063") else {
+        return;
+    };
+    let Some(lab) = product_of(agents.path(), "masq-reuse", 1, DUAL, &[]) else {
+        return;
+    };
+    let _server = serve_outside(&lab);
+    let pod = servers(&lab, 1).remove(0);
+    for server in outside_servers(&lab) {
+        let target = SocketAddr::new(server.ip(), BYTE_PORT).to_string();
+        let argv = ["timeout", "30", "flatnet-demo", "connect", &target, "--count", "300"];
+        let ended = lab.in_pod(&pod.name, &argv).output().expect("it runs");
+        assert!(ended.status.success(), "{target}: {}", told(&ended));
+    }
+}
