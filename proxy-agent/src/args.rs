@@ -1,5 +1,6 @@
 //! The command line. Every flag has a twin in the environment, as a DaemonSet sets it.
 
+mod flows;
 mod services;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use proxy_abi::ownership::{DEFAULT_BPFFS, TUNNEL_PORT};
 use crate::plan::peers::Routing;
 use crate::plan::ports::{self, Ports};
 
+pub use flows::FlowOptions;
 pub use services::{Bind, ServiceOptions};
 
 /// The agent of a flatnet node: keeps eBPF programs, maps and routes as the cluster says.
@@ -106,6 +108,9 @@ pub struct Options {
     /// What concerns Services.
     #[command(flatten)]
     pub services: ServiceOptions,
+    /// What concerns conversations.
+    #[command(flatten)]
+    pub flows: FlowOptions,
     /// Seconds between two looks at the whole of the kernel's state.
     #[arg(long, env = "FLATNET_AUDIT_SECONDS", default_value = "30", value_parser = seconds)]
     pub audit_seconds: Duration,

@@ -5,11 +5,13 @@ mod wish;
 
 mod apply;
 mod failures;
+pub mod flows;
 mod observe;
 mod plan;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::mem;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use cluster_model::{Here, ServiceName};
@@ -21,6 +23,7 @@ use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::programs::{self, Loaded, ProgramsError, Sizes};
 use crate::kernel::routes::{Netlink, NetlinkError};
 use crate::kernel::sysctl::SysctlError;
+use crate::plan::flows::Changes;
 use crate::plan::interfaces::Interfaces;
 use crate::plan::node_ports::NodePortRule;
 use crate::plan::services::{Contest, Observed as Held, Planned, Table, Wishes};
@@ -77,6 +80,8 @@ pub struct Node {
     services: Option<Services>,
     /// The frontends that more than one Service wants, as last reported.
     contested: Vec<Contest>,
+    /// What conversations under way must learn.
+    changes: Vec<Changes>,
 }
 
 /// The open maps and what they hold.
@@ -99,6 +104,7 @@ impl Node {
             loaded: None,
             services: None,
             contested: Vec::new(),
+            changes: Vec::new(),
         })
     }
 
@@ -171,7 +177,8 @@ impl Node {
         let Some(mut services) = self.services.take() else {
             return Ok(0);
         };
-        let planned = services.table.plan_changed(wanted, Instant::now());
+        let mut planned = services.table.plan_changed(wanted, Instant::now());
+        self.changes.push(mem::take(&mut planned.changes));
         self.report(&planned);
         for operation in &planned.operations {
             tracing::debug!("{operation}");
@@ -195,6 +202,12 @@ impl Node {
             slots: maps.slots(),
             contested: self.contested.len(),
         }
+    }
+
+    /// What the passes since the last call mean for conversations under way; also one that failed,
+    /// of which nobody knows how much is written. What was not is planned, and told, again.
+    pub fn take_changes(&mut self) -> Vec<Changes> {
+        mem::take(&mut self.changes)
     }
 
     /// Where the pins are.
@@ -245,7 +258,8 @@ impl Node {
         let table = services
             .as_mut()
             .map_or(&mut empty, |services| &mut services.table);
-        let planned = table.plan_all(wish.services, Instant::now());
+        let mut planned = table.plan_all(wish.services, Instant::now());
+        self.changes.push(mem::take(&mut planned.changes));
         self.report(&planned);
         self.services = services;
         let current = |name: &str| programs::current_id(&self.pins, name);

@@ -2,12 +2,16 @@
 //! each change and a full one from time to time. It ends on SIGTERM and leaves everything in
 //! place.
 
+mod flows;
+
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_model::{Dirty, Here};
 use cluster_watch::{Feed, Selection};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::args::Options;
@@ -16,6 +20,7 @@ use crate::kernel::probe;
 use crate::kernel::routes::Netlink;
 use crate::pass::{self, Node, PassError, Plan, Waiting, Wish};
 use crate::serve::{Seen, Serve};
+use flows::{Pending, Sweeper};
 
 /// First pause after a failed pass; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -86,14 +91,21 @@ async fn keep(options: Options) -> Result<(), StartError> {
     let audit_interval = options.audit_seconds;
     let here = Here::new(options.node_name.as_str());
     let services = options.services.clone();
+    let timeouts = options.flows.timeouts();
     let feed = feed(&options).await?;
     let events = Events::open()?;
     let mut node = Node::new(options, Netlink::open()?)?;
     let serve = Serve::start(&services, node.pins().clone());
     // While the first lists come in: the verifier takes its time, too.
     node.load()?;
+    let flows = Arc::new(Pending::default());
+    let sweeper = Sweeper::new(node.pins().clone(), timeouts, flows.clone(), serve.flows());
+    // Aborted when this function ends.
+    let mut beside = JoinSet::new();
+    beside.spawn(sweeper.keep());
     synced(&feed).await;
     let mut keeper = Keeper {
+        flows,
         here,
         serve,
         unplanned: Dirty::default(),
@@ -113,6 +125,7 @@ async fn keep(options: Options) -> Result<(), StartError> {
 /// The node, the cluster's view, and how the last full pass went.
 struct Keeper {
     here: Here,
+    flows: Arc<Pending>,
     serve: Serve,
     /// Changes that the next full pass is for.
     unplanned: Dirty,
@@ -162,6 +175,7 @@ impl Keeper {
             (wish, seen)
         };
         let done = self.node.full(wish).await;
+        self.flows.note(self.node.take_changes());
         self.serve.tell(seen);
         if done.is_ok() {
             self.serve.applied(begun, self.node.fill());
@@ -202,6 +216,7 @@ impl Keeper {
             (wanted, seen)
         };
         let done = self.node.changed(wanted);
+        self.flows.note(self.node.take_changes());
         self.serve.tell(seen);
         match done {
             Ok(operations) => {

@@ -5,6 +5,7 @@
 //! Nothing here stops the agent: a port that cannot be bound is tried again.
 
 mod checks;
+mod flows;
 mod health;
 mod kernel;
 mod listen;
@@ -23,6 +24,7 @@ use crate::args::{Bind, ServiceOptions};
 use crate::kernel::pins::Pins;
 use crate::plan::services::Wishes;
 use checks::{Check, Checks};
+pub use flows::FlowMetrics;
 use health::Health;
 use listen::Listener;
 use metrics::{Kind, Metrics};
@@ -80,6 +82,12 @@ impl Serve {
             tally: Tally::default(),
             _listeners: ports.into_iter().filter_map(listen).collect(),
         }
+    }
+
+    /// Where to tell of conversations.
+    #[must_use]
+    pub fn flows(&self) -> FlowMetrics {
+        self.metrics.flows().clone()
     }
 
     /// A full pass begins, also because of these changes.

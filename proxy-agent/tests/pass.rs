@@ -10,7 +10,7 @@ use std::time::Duration;
 use cluster_model::testing::{mk_index, mk_node, mk_service, mk_slice};
 use cluster_model::{ClusterIndex, Here, Protocol};
 use kernel::{cgroup_root, ip, isolated_bpffs, object, tc};
-use proxy_agent::args::{Options, ServiceOptions};
+use proxy_agent::args::{FlowOptions, Options, ServiceOptions};
 use proxy_agent::kernel::routes::Netlink;
 use proxy_agent::pass::{Node, Plan, Wish, wishes};
 use proxy_agent::plan::peers::Routing;
@@ -41,6 +41,7 @@ impl Place {
             endpoint_slots: Some(1024),
             socket_lb: true,
             services: ServiceOptions::default(),
+            flows: FlowOptions::default(),
             routing: Routing::Auto,
             vxlan_port: 8472,
             tcx: None,

@@ -1,7 +1,7 @@
 //! Known flows: finding one, trusting it, making one, moving one.
 
 use packet::choice;
-use proxy_abi::{Counter, Flow, FlowKey, Ip, Role};
+use proxy_abi::{Counter, Flow, FlowKey, Ip, Role, protocol};
 
 use crate::maps::{self, Known, Room};
 use crate::parse::{Content, Packet};
@@ -41,11 +41,24 @@ pub(crate) fn holds(packet: &Packet, known: &Known, room: &mut Room, client: Cli
 /// just come about.
 #[inline(always)]
 pub(crate) fn note(packet: &Packet, known: &Known, room: &mut Room) {
+    if packet.content == Content::Opening && packet.key.protocol == protocol::TCP {
+        renew(&packet.key, known, room);
+    }
     known.touch(packet.flags);
     if known.opening && room.flow.role().is_client() {
         // With what the packet itself has just changed.
         known.read(&mut room.flow);
         settle(&packet.key, room);
+    }
+}
+
+/// A connection begins anew on the ports of an earlier one: how that ended does not concern it.
+#[inline(never)]
+fn renew(key: &FlowKey, known: &Known, room: &mut Room) {
+    known.forget_state();
+    other_half(key, room);
+    if let Some(other) = maps::flow(&room.answers) {
+        other.forget_state();
     }
 }
 

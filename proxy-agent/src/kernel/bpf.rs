@@ -1,9 +1,10 @@
-//! The bpf(2) commands that aya 0.14 does not offer: where a link is attached, and putting
-//! another program into a cgroup link. The only raw bpf system calls of the agent.
+//! The bpf(2) commands that aya 0.14 does not offer: where a link is attached, putting another
+//! program into a cgroup link, and reading many entries of a map at once. The only raw bpf system
+//! calls of the agent.
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use crate::plan::links::{Hook, Observed};
 // Commands, link types and attach types of linux/bpf.h.
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 const BPF_LINK_UPDATE: libc::c_long = 29;
 const BPF_LINK_TYPE_CGROUP: u32 = 3;
 const BPF_LINK_TYPE_TCX: u32 = 11;
@@ -112,6 +114,77 @@ pub fn swap_program(link: &OwnedFd, program: &OwnedFd) -> io::Result<()> {
     };
     bpf(BPF_LINK_UPDATE, &mut attributes)?;
     Ok(())
+}
+
+/// Room for one batch of a map's entries, and how far the reading has come.
+pub struct Batch {
+    keys: Vec<u8>,
+    values: Vec<u8>,
+    key_size: usize,
+    value_size: usize,
+    /// A bucket's number in a hash map, the last key in others.
+    position: Vec<u8>,
+    begun: bool,
+}
+
+impl Batch {
+    /// Room for `entries` of these sizes, as the kernel knows them, at the map's beginning.
+    #[must_use]
+    pub fn new(entries: usize, key_size: usize, value_size: usize) -> Self {
+        Self {
+            keys: vec![0; entries * key_size],
+            values: vec![0; entries * value_size],
+            key_size,
+            value_size,
+            position: vec![0; key_size.max(size_of::<u32>())],
+            begun: false,
+        }
+    }
+
+    /// Reads the next entries: how many, and whether those were the last. A hash map is read
+    /// bucket by bucket, so what others write meanwhile makes it neither begin again nor end early.
+    ///
+    /// # Errors
+    /// The system call's.
+    pub fn next(&mut self, map: BorrowedFd<'_>) -> io::Result<(usize, bool)> {
+        #[repr(C)]
+        struct Attributes {
+            in_batch: u64,
+            out_batch: u64,
+            keys: u64,
+            values: u64,
+            count: u32,
+            map_fd: u32,
+            elem_flags: u64,
+            flags: u64,
+        }
+        let position = self.position.as_mut_ptr() as u64;
+        let mut attributes = Attributes {
+            in_batch: if self.begun { position } else { 0 },
+            out_batch: position,
+            keys: self.keys.as_mut_ptr() as u64,
+            values: self.values.as_mut_ptr() as u64,
+            count: u32::try_from(self.keys.len() / self.key_size).unwrap_or(u32::MAX),
+            map_fd: map.as_raw_fd().cast_unsigned(),
+            elem_flags: 0,
+            flags: 0,
+        };
+        let done = bpf(BPF_MAP_LOOKUP_BATCH, &mut attributes);
+        self.begun = true;
+        let count = attributes.count as usize;
+        match done {
+            Ok(_) => Ok((count, false)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((count, true)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bytes of the first `count` entries.
+    pub fn entries(&self, count: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let keys = self.keys.chunks_exact(self.key_size);
+        let values = self.values.chunks_exact(self.value_size);
+        keys.zip(values).take(count)
+    }
 }
 
 /// A path as the kernel takes it.

@@ -142,20 +142,31 @@ impl ServiceMaps {
                 .zip(endpoints.iter())
                 .try_for_each(|(slot, e)| self.endpoints.set(slot, e, 0)),
             Operation::PointFrontend { key, frontend } => self.frontends.insert(key, frontend, 0),
-            Operation::RemoveFrontend { key } => match self.frontends.remove(key) {
-                Err(MapError::KeyNotFound) => Ok(()),
-                other => other,
-            },
+            Operation::RemoveFrontend { key } => removed(self.frontends.remove(key)).map(drop),
             Operation::PutRange { range } => self.ranges.insert(&trie_key(range), 0, 0),
-            Operation::RemoveRange { range } => match self.ranges.remove(&trie_key(range)) {
-                Err(MapError::KeyNotFound) => Ok(()),
-                other => other,
-            },
+            Operation::RemoveRange { range } => {
+                removed(self.ranges.remove(&trie_key(range))).map(drop)
+            }
         };
         done.map_err(|source| MapsError {
             doing: operation.to_string(),
             source,
         })
+    }
+}
+
+/// Whether there was something to remove; gone already is as good as removed.
+pub(super) fn removed(done: Result<(), MapError>) -> Result<bool, MapError> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(MapError::KeyNotFound) => Ok(false),
+        // What aya 0.14 makes of the same.
+        Err(MapError::SyscallError(error))
+            if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -1,8 +1,10 @@
 //! The doors to the kernel: each thing that can be touched is touched in one file.
 
+pub mod affinity;
 pub mod bpf;
 pub mod events;
 pub mod filters;
+pub mod flows;
 pub mod interfaces;
 pub mod links;
 pub mod maps;
@@ -15,3 +17,4 @@ pub mod routes;
 pub mod rules;
 pub mod sysctl;
 pub mod tunnels;
+pub mod walk;

@@ -2,11 +2,11 @@
 //! writer.
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, Map, MapData, MapError};
+use aya::maps::{Array, HashMap, Map, MapData};
 use proxy_abi::ownership::map;
 use proxy_abi::{Cidr, Ip, NodeAddress, ThisNode, Uplink};
 
-use super::maps::MapsError;
+use super::maps::{MapsError, removed};
 use super::pins::Pins;
 use crate::plan::node_maps::{NodeMaps, Operation};
 
@@ -87,19 +87,11 @@ impl Open {
             Operation::PutAddress(address, value) => self.addresses.insert(address, value, 0),
             Operation::PutInside(cidr) => self.inside.insert(&key(cidr), 0, 0),
             Operation::PutUplink(ifindex, uplink) => self.uplinks.insert(ifindex, uplink, 0),
-            Operation::RemoveAddress(address) => gone(self.addresses.remove(address)),
-            Operation::RemoveInside(cidr) => gone(self.inside.remove(&key(cidr))),
+            Operation::RemoveAddress(address) => removed(self.addresses.remove(address)).map(drop),
+            Operation::RemoveInside(cidr) => removed(self.inside.remove(&key(cidr))).map(drop),
             Operation::PutThis(this) => self.this.set(0, this, 0),
-            Operation::RemoveUplink(ifindex) => gone(self.uplinks.remove(ifindex)),
+            Operation::RemoveUplink(ifindex) => removed(self.uplinks.remove(ifindex)).map(drop),
         };
         done.map_err(|source| MapsError::new(operation.to_string(), source))
-    }
-}
-
-/// Gone already is as good as removed.
-fn gone(removed: Result<(), MapError>) -> Result<(), MapError> {
-    match removed {
-        Err(MapError::KeyNotFound) => Ok(()),
-        other => other,
     }
 }

@@ -4,6 +4,7 @@
 pub mod cni_config;
 pub mod desired;
 pub mod filters;
+pub mod flows;
 pub mod interfaces;
 pub mod links;
 pub mod mac;

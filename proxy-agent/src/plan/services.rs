@@ -6,6 +6,7 @@ mod claims;
 mod lists;
 mod numbers;
 mod operation;
+mod point;
 mod ranges;
 mod show;
 #[cfg(test)]
@@ -96,7 +97,9 @@ impl Table {
         let idle: Vec<u32> = idle.collect();
         let unwanted = |key: &&FrontendKey| !self.claims.is_wanted(key);
         let gone = self.held.keys().filter(unwanted).copied().collect();
-        self.plan(wanted, gone, idle, now)
+        let mut planned = self.plan(wanted, gone, idle, now);
+        planned.changes.clients.complete();
+        planned
     }
 
     /// Plans the Services that changed; the others keep what they have. The cost is that of the
@@ -148,10 +151,7 @@ impl Table {
     ) -> Planned {
         let mut planned = Planned::default();
         for key in gone {
-            planned.operations.push(Operation::RemoveFrontend { key });
-            if let Some(frontend) = self.held.remove(&key) {
-                self.let_go(&frontend, now);
-            }
+            self.remove(key, now, &mut planned);
         }
         let mut surplus = Vec::new();
         for (service, ports) in wanted {
@@ -204,12 +204,15 @@ impl Table {
                 })
             };
             match offer(self) {
-                Ok(offer) => planned.operations.extend(self.point(key, offer, now)),
+                Ok(offer) => self.point(key, offer, now, planned),
                 Err(reason) => planned.unplaced.push(Unplaced { key, reason }),
             }
         }
         for list in known.into_values() {
             self.lists.release(list, now);
+        }
+        if wish.affinity_seconds != 0 {
+            planned.changes.clients.keep(number);
         }
         surplus
     }
@@ -256,37 +259,6 @@ impl Table {
             endpoints,
         });
         Ok(list)
-    }
-
-    /// Makes `offer` the frontend's, if it is not yet.
-    fn point(&mut self, key: FrontendKey, offer: Offer, now: Instant) -> Option<Operation> {
-        let before = self.held.get(&key).copied();
-        if before.is_some_and(|held| held.offer == offer && held.belongs_to(&key)) {
-            return None;
-        }
-        let generation = match before {
-            Some(before) => before.generation.wrapping_add(1),
-            None => self.fresh_generation(),
-        };
-        let frontend = Frontend::new(&key, offer, generation);
-        self.lists.hold(offer.inside);
-        self.lists.hold(offer.outside);
-        self.held.insert(key, frontend);
-        if let Some(before) = before {
-            self.let_go(&before, now);
-        }
-        Some(Operation::PointFrontend { key, frontend })
-    }
-
-    /// A generation for a new frontend, far from those that one at its address may have had.
-    fn fresh_generation(&mut self) -> u32 {
-        self.next_generation = self.next_generation.wrapping_add(0x9e37_79b9);
-        self.next_generation
-    }
-
-    fn let_go(&mut self, frontend: &Frontend, now: Instant) {
-        self.lists.release(frontend.offer.inside, now);
-        self.lists.release(frontend.offer.outside, now);
     }
 }
 

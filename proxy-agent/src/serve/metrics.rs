@@ -19,11 +19,12 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::Fill;
+use super::flows::FlowMetrics;
 use super::kernel::Counters;
 use super::tally::Without;
 use crate::kernel::pins::Pins;
 
-type Labels = [(&'static str, String); 1];
+pub(super) type Labels = [(&'static str, String); 1];
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// What a pass looks at.
@@ -54,13 +55,18 @@ pub(super) struct Metrics {
     entries: Family<Labels, Gauge>,
     sizes: Family<Labels, Gauge>,
     contested: Gauge,
+    flows: FlowMetrics,
 }
 
 impl Metrics {
     pub(super) fn new(pins: Pins) -> Self {
         let passes = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
+        let (entries, sizes) = (Family::default(), Family::default());
+        let mut registry = Registry::default();
+        let own = registry.sub_registry_with_prefix("flatnet");
+        let flows = FlowMetrics::register(own, entries.clone(), sizes.clone());
         let mut all = Self {
-            registry: Registry::default(),
+            registry,
             sync: passes(),
             full: passes(),
             partial: passes(),
@@ -74,9 +80,10 @@ impl Metrics {
             without_local: Family::default(),
             healthz: Family::default(),
             livez: Family::default(),
-            entries: Family::default(),
-            sizes: Family::default(),
+            entries,
+            sizes,
             contested: Gauge::default(),
+            flows,
         };
         all.without_local(Without::default());
         all.register_kube_proxys();
@@ -234,6 +241,10 @@ impl Metrics {
         self.sizes.get_or_create(&endpoints).set(fill.slots.into());
         self.contested
             .set(i64::try_from(fill.contested).unwrap_or(i64::MAX));
+    }
+
+    pub(super) const fn flows(&self) -> &FlowMetrics {
+        &self.flows
     }
 
     pub(super) fn healthz(&self, code: StatusCode) {

@@ -98,6 +98,13 @@ impl Known {
         }
     }
 
+    /// Forgets what this half has sent.
+    #[inline(always)]
+    pub(crate) fn forget_state(&self) {
+        // SAFETY: as for `touch`.
+        unsafe { (*self.entry).state = 0 };
+    }
+
     /// Notes the generation under which the endpoint was found in the list.
     #[inline(always)]
     pub(crate) fn trust(&self, generation: u32) {

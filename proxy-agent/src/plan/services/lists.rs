@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use proxy_abi::{Endpoint, List};
+use proxy_abi::{Endpoint, List, Offer};
 
+use crate::plan::flows::Serving;
 use crate::plan::slots::{OutOfSlots, Run, Slots};
 
 /// A list in its slots.
@@ -74,6 +75,12 @@ impl Lists {
     pub(super) fn endpoints(&self, list: List) -> Option<&Arc<[Endpoint]>> {
         let placed = self.placed.get(&run(list)?)?;
         (placed.endpoints.len() == list.count as usize).then_some(&placed.endpoints)
+    }
+
+    /// Who serves by an offer.
+    pub(super) fn serving(&self, offer: &Offer) -> Serving {
+        let of = |list| self.endpoints(list).cloned().unwrap_or_default();
+        [of(offer.inside), of(offer.outside)]
     }
 
     /// One more leads to the list.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proxy_abi::{Endpoint, Frontend, FrontendKey, SourceRange};
 
 use super::claims::Contest;
+use crate::plan::flows::Changes;
 use crate::plan::slots::OutOfSlots;
 
 /// One write to the maps.
@@ -80,4 +81,6 @@ pub struct Planned {
     pub unplaced: Vec<Unplaced>,
     /// Every frontend that two Services want, of this plan or an earlier one.
     pub contested: Vec<Contest>,
+    /// What conversations under way must learn once all is written.
+    pub changes: Changes,
 }
