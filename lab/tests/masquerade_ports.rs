@@ -237,7 +237,15 @@ fn a_closed_connections_port_serves_the_next() {
     let pod = servers(&lab, 1).remove(0);
     for server in outside_servers(&lab) {
         let target = SocketAddr::new(server.ip(), BYTE_PORT).to_string();
-        let argv = ["timeout", "30", "flatnet-demo", "connect", &target, "--count", "300"];
+        let argv = [
+            "timeout",
+            "30",
+            "flatnet-demo",
+            "connect",
+            &target,
+            "--count",
+            "300",
+        ];
         let ended = lab.in_pod(&pod.name, &argv).output().expect("it runs");
         assert!(ended.status.success(), "{target}: {}", told(&ended));
     }

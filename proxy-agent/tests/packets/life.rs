@@ -85,7 +85,11 @@ fn the_end_of_a_connection_is_noted_for_each_side() {
         );
         kernel.run("from_pod", &tcp(client, web, SYN).frame());
         let state = |from, to| kernel.established(from, to, TCP).expect("an entry").state;
-        assert_eq!(state(client, web), proxy_abi::Flow::SPOKE, "a new one on its port");
+        assert_eq!(
+            state(client, web),
+            proxy_abi::Flow::SPOKE,
+            "a new one on its port"
+        );
         assert_eq!(state(local, client), 0);
     });
 }
