@@ -77,10 +77,13 @@ pub(crate) fn from_node(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<
             if ifindex == skb.ifindex() {
                 return Ok(outcome);
             }
+            // At another uplink the packet would look like one that was never translated.
+            skb.mark_done();
             skb.redirect(ifindex, Side::Out);
             Ok(Outcome::Redirected)
         }
         Route::Unresolved { ifindex } => {
+            skb.mark_done();
             skb.redirect_by_neighbour(ifindex);
             Ok(Outcome::Redirected)
         }

@@ -85,7 +85,7 @@ pub fn from_network(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn to_network(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
-    if skb.is_marked_inside() {
+    if skb.is_done() {
         return verdict(Ok(Outcome::Pass));
     }
     if forward::is_nodes_own(&skb) {

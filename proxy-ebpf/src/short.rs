@@ -59,7 +59,7 @@ pub(crate) fn walk(skb: &Skb, from_pod: bool) -> Result<bool, Failed> {
     skb.store(0, &way.addresses)?;
     skb.spend_hop(family(&segment.key.source), segment.hops)?;
     if way.is_inside() {
-        skb.mark_inside();
+        skb.mark_done();
     }
     skb.redirect(way.ifindex, Side::Out);
     Ok(true)

@@ -10,6 +10,7 @@ mod setup;
 mod build;
 mod lab;
 mod test;
+mod vm;
 mod fuzz;
 mod lint;
 mod bench;
@@ -39,6 +40,8 @@ enum Command {
     Lab(lab::LabArgs),
     /// Build everything and run every test of every crate.
     Test(test::TestArgs),
+    /// Run the kernel's tests on another kernel, in a virtual machine.
+    Vm(vm::VmArgs),
     /// Look for inputs that the CNI plugin or the packets' parsers cannot take.
     Fuzz(fuzz::FuzzArgs),
     /// Check formatting, clippy (both halves) and the house rules.
@@ -65,6 +68,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Setup(args) => setup::run(&args),
         Command::Lab(args) => lab::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
+        Command::Vm(args) => vm::run(&workspace, &args),
         Command::Fuzz(args) => fuzz::run(&workspace, &args),
         Command::Lint(args) => lint::run(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),

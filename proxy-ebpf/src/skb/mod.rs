@@ -16,8 +16,8 @@ use proxy_abi::{Ip, Port};
 
 use crate::parse::Packet;
 
-/// The mark of packets that stay inside the cluster, where traffic control keeps an index.
-const INSIDE: u32 = 0xf1a7;
+/// The mark of packets for which nothing is left to do, where traffic control keeps an index.
+const DONE: u32 = 0xf1a7;
 
 /// A packet at a tcx hook of an Ethernet device.
 pub(crate) struct Skb(TcContext);
@@ -128,26 +128,26 @@ impl Skb {
         self.len() <= longest || unsafe { (*self.0.skb.skb).gso_size } != 0
     }
 
-    /// Tells the program at the uplink that this packet stays inside the cluster. (The field is a
-    /// number of traffic control's own that no other program of today's kernels reads.)
+    /// Tells the program at the next uplink that nothing is left to do for this packet. (The field
+    /// is a number of traffic control's own that nothing else of today's kernels reads.)
     #[inline(always)]
-    pub(crate) fn mark_inside(&self) {
+    pub(crate) fn mark_done(&self) {
         // SAFETY: as for `ifindex`, a store that the verifier checks.
-        unsafe { (*self.0.skb.skb).tc_index = INSIDE };
+        unsafe { (*self.0.skb.skb).tc_index = DONE };
     }
 
-    /// Whether the packet was marked so; a pod's own mark does not count, see `unmark`.
+    /// Whether the packet was marked so by one of our programs, see `unmark`.
     #[inline(always)]
-    pub(crate) fn is_marked_inside(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         // SAFETY: as for `ifindex`.
-        unsafe { (*self.0.skb.skb).tc_index == INSIDE }
+        unsafe { (*self.0.skb.skb).tc_index == DONE }
     }
 
     /// Takes away a mark that a pod's packet comes with.
     #[inline(always)]
     pub(crate) fn unmark(&self) {
-        if self.is_marked_inside() {
-            // SAFETY: as for `mark_inside`.
+        if self.is_done() {
+            // SAFETY: as for `mark_done`.
             unsafe { (*self.0.skb.skb).tc_index = 0 };
         }
     }

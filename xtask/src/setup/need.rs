@@ -15,6 +15,8 @@ pub(crate) enum Scope {
     Bench,
     /// `cargo xtask test`.
     Test,
+    /// `cargo xtask vm`.
+    Vm,
     /// `cargo xtask fuzz`.
     Fuzz,
 }
@@ -27,7 +29,9 @@ impl Scope {
             Self::Lint => matches!(other, Self::Build | Self::Lint),
             Self::Lab => matches!(other, Self::Build | Self::Lab),
             Self::Bench => matches!(other, Self::Build | Self::Lab | Self::Bench),
-            Self::Test => other != Self::Fuzz,
+            Self::Test => !matches!(other, Self::Vm | Self::Fuzz),
+            // Not what the lab and the benches ask of this machine's kernel.
+            Self::Vm => matches!(other, Self::Build | Self::Test | Self::Vm),
             Self::Fuzz => other == Self::Fuzz,
         }
     }
@@ -39,6 +43,7 @@ impl Scope {
             Self::Lab => "for the lab",
             Self::Bench => "for the benches",
             Self::Test => "for the tests",
+            Self::Vm => "for the virtual machine",
             Self::Fuzz => "to fuzz",
         }
     }
@@ -159,8 +164,8 @@ mod tests {
     }
 
     #[test]
-    fn a_lab_needs_a_build_and_the_tests_need_all_but_what_fuzzing_does() {
-        use Scope::{Bench, Build, Fuzz, Lab, Lint, Test};
+    fn a_lab_needs_a_build_and_the_tests_need_all_but_fuzzing_and_machines() {
+        use Scope::{Bench, Build, Fuzz, Lab, Lint, Test, Vm};
 
         for (scope, included) in [
             (Build, vec![Build]),
@@ -168,9 +173,10 @@ mod tests {
             (Lab, vec![Build, Lab]),
             (Bench, vec![Build, Lab, Bench]),
             (Test, vec![Build, Lint, Lab, Bench, Test]),
+            (Vm, vec![Build, Test, Vm]),
             (Fuzz, vec![Fuzz]),
         ] {
-            for other in [Build, Lint, Lab, Bench, Test, Fuzz] {
+            for other in [Build, Lint, Lab, Bench, Test, Vm, Fuzz] {
                 assert_eq!(
                     scope.includes(other),
                     included.contains(&other),

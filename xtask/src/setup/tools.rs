@@ -35,6 +35,18 @@ const TOOLS: &[Tool] = &[
         scope: Scope::Test,
     },
     Tool {
+        program: "ping",
+        package: "iputils-ping",
+        used_for: "echo requests from a pod to the outside",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "traceroute",
+        package: "traceroute",
+        used_for: "shows a pod the hops to the outside",
+        scope: Scope::Test,
+    },
+    Tool {
         program: "dig",
         package: "bind9-dnsutils",
         used_for: "asks the DNS server as any other client would",
@@ -81,6 +93,12 @@ const TOOLS: &[Tool] = &[
         package: "perl-base",
         used_for: "a client of another language than ours, for the socket path",
         scope: Scope::Test,
+    },
+    Tool {
+        program: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        used_for: "the machine that boots another kernel",
+        scope: Scope::Vm,
     },
     Tool {
         program: "c++",

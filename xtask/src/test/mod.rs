@@ -4,9 +4,9 @@
 //! full name (`crate::module::test`) to list and filter by, a suite that hangs is stopped and
 //! named, and the sums are right also when a program dies without a result.
 
-mod suite;
-mod run;
-mod tally;
+pub(crate) mod suite;
+pub(crate) mod run;
+pub(crate) mod tally;
 
 use std::process::ExitCode;
 

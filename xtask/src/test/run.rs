@@ -53,14 +53,14 @@ pub(super) fn run(command: &mut Command, suite: &Suite) -> anyhow::Result<Tally>
     Ok(tally)
 }
 
-fn count_as_failure(tally: &mut Tally, what: String) {
+pub(crate) fn count_as_failure(tally: &mut Tally, what: String) {
     tally.failed += 1;
     tally.failures.push(what);
 }
 
 /// The child's stdout, read by a thread of its own: a grandchild that outlives the test may hold
 /// the pipe open, and must not hold us.
-fn lines_of(child: &mut Child) -> anyhow::Result<Receiver<String>> {
+pub(crate) fn lines_of(child: &mut Child) -> anyhow::Result<Receiver<String>> {
     let stdout = child
         .stdout
         .take()
@@ -80,7 +80,11 @@ fn lines_of(child: &mut Child) -> anyhow::Result<Receiver<String>> {
 }
 
 /// Hands each line to `each` until the pipe closes (true) or the deadline passes (false).
-fn read_until(lines: &Receiver<String>, deadline: Instant, mut each: impl FnMut(&str)) -> bool {
+pub(crate) fn read_until(
+    lines: &Receiver<String>,
+    deadline: Instant,
+    mut each: impl FnMut(&str),
+) -> bool {
     loop {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => each(&line),

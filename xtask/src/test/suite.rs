@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 
 /// Which crate a suite tests, and through which of its targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SuiteName {
+pub(crate) struct SuiteName {
     krate: String,
     /// The target, where the crate's own name does not already say it.
     target: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct SuiteName {
 
 impl SuiteName {
     /// The full name of one of its tests, which `--list` shows and `--filter` searches.
-    pub(super) fn path(&self, test: &str) -> String {
+    pub(crate) fn path(&self, test: &str) -> String {
         format!("{self}::{test}")
     }
 }
@@ -50,15 +50,15 @@ enum Program {
 
 /// One test program and the names of the tests in it.
 #[derive(Debug)]
-pub(super) struct Suite {
-    pub(super) name: SuiteName,
-    pub(super) tests: Vec<String>,
+pub(crate) struct Suite {
+    pub(crate) name: SuiteName,
+    pub(crate) tests: Vec<String>,
     program: Program,
 }
 
 impl Suite {
     /// The command that runs the suite; with `exact`, only the tests still in `self.tests`.
-    pub(super) fn command(&self, workspace: &Workspace, exact: bool) -> Command {
+    pub(crate) fn command(&self, workspace: &Workspace, exact: bool) -> Command {
         let mut command = self.program.command(workspace);
         command.arg("--show-output");
         if exact {
@@ -91,7 +91,7 @@ impl Program {
 ///
 /// # Errors
 /// When a test does not compile; cargo has then printed why.
-pub(super) fn build(workspace: &Workspace) -> anyhow::Result<Vec<Suite>> {
+pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Vec<Suite>> {
     let binaries = artifacts(workspace)?.into_iter().filter_map(|artifact| {
         let executable = artifact.executable?.into_std_path_buf();
         let package = workspace.package(&artifact.package_id)?;

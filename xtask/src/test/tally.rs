@@ -4,18 +4,18 @@ use std::fmt;
 
 /// What became of the tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) passed: usize,
-    pub(super) failed: usize,
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
     /// Tests with `#[ignore]`, and those that said they cannot run here.
-    pub(super) skipped: usize,
+    pub(crate) skipped: usize,
     /// The full name of each failed test or suite.
-    pub(super) failures: Vec<String>,
+    pub(crate) failures: Vec<String>,
 }
 
 impl Tally {
     /// Adds another suite's result.
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
@@ -23,7 +23,7 @@ impl Tally {
     }
 
     /// Whether nothing failed and something ran.
-    pub(super) fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         self.failed == 0 && self.failures.is_empty() && self.passed > 0
     }
 }
@@ -51,7 +51,7 @@ const FAILURES: &str = "failures:";
 /// What successful tests printed is of no interest, except that a test which skipped itself
 /// counts as passed in libtest's eyes and must not in ours.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     tally: Tally,
     in_successes: bool,
     /// Whether the test whose output we are in has already been counted as skipped.
@@ -61,7 +61,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Takes the next line; says whether it is worth showing. `full_name` completes a test's.
-    pub(super) fn line(&mut self, line: &str, full_name: impl Fn(&str) -> String) -> bool {
+    pub(crate) fn line(&mut self, line: &str, full_name: impl Fn(&str) -> String) -> bool {
         if let Some(counts) = line.strip_prefix("test result: ") {
             self.in_successes = false;
             self.result(counts);
@@ -98,7 +98,7 @@ impl Reader {
     }
 
     /// The sum of what was read.
-    pub(super) fn finish(self) -> Tally {
+    pub(crate) fn finish(self) -> Tally {
         self.tally
     }
 }
