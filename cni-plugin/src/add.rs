@@ -9,14 +9,13 @@ use ipnet::IpNet;
 use netlink_packet_route::route::{RouteHeader, RouteType};
 use nix::errno::Errno;
 use proxy_abi::ownership::map::{HOST_PORTS, PODS};
-use proxy_abi::ownership::program::FROM_POD;
 
 use crate::error::Error;
 use crate::host_ports;
 use crate::lease::{Boot, Leases};
 use crate::message;
 use crate::namespace::PodNamespace;
-use crate::netlink::Netlink;
+use crate::netlink::{Netlink, Step};
 use crate::plan::Plan;
 use crate::program::{Attach, Program};
 use crate::reply::{self, Reply};
@@ -55,7 +54,7 @@ pub(crate) fn add(request: &Add) -> Result<Reply, Error> {
 /// What an ADD works with, opened before it changes anything.
 struct Node {
     namespace: PodNamespace,
-    program: Program,
+    programs: Vec<Program>,
     pods: Pods,
     /// Of use to a pod that is to have one.
     host_ports: Option<HostPorts>,
@@ -67,7 +66,7 @@ impl Node {
     fn open(shape: &Shape) -> Result<Self, Error> {
         let namespace = PodNamespace::open(&shape.netns)?;
         Ok(Self {
-            program: Program::open(&shape.places.program_pin(FROM_POD))?,
+            programs: Program::open_all(&shape.places)?,
             pods: Pods::open(&shape.places.map_pin(PODS))?,
             host_ports: match shape.mappings.is_empty() {
                 true => None,
@@ -79,24 +78,20 @@ impl Node {
         })
     }
 
-    /// The order matters: the program stands on the host end before that is up, so that no packet
-    /// of the pod's passes without it; and the host end is up, with route and neighbour, before
+    /// The order matters: the programs stand on the host end before that is up, so that no packet
+    /// of the pod's passes without them; and the host end is up, with route and neighbour, before
     /// the pod's is, so that the pod's first packet is answered.
     fn apply(mut self, plan: &Plan, undo: &mut Undo<'_>) -> Result<(), Error> {
         self.create(plan)?;
-        // Undone from the last: the interface first, then the pin, as in DEL.
-        undo.note(Done::Pin(plan.link_pin.clone()));
+        // Undone from the last: the interface first, then the pins, as in DEL.
+        for pin in &plan.link_pins {
+            undo.note(Done::Pin(pin.clone()));
+        }
         undo.note(Done::Interface);
 
         let host = index_of(&mut self.on_node, &plan.host.name)?;
         sysctl::set(&plan.host.sysctls)?;
-        let mut steps = match plan.attach {
-            Attach::Filter => message::attach(&plan.host, host, self.program.fd()),
-            Attach::Link => {
-                self.program.attach_link(host, &plan.link_pin)?;
-                Vec::new()
-            }
-        };
+        let mut steps = self.attach(plan, host)?;
         steps.extend(message::bring_up(&plan.host, host));
         self.on_node.run(steps)?;
         let pod = index_of(&mut self.in_pod, &plan.pod.name)?;
@@ -109,6 +104,19 @@ impl Node {
             .run(vec![message::find_link(&plan.host.name)])?;
         self.await_addresses(plan)?;
         self.announce(plan, host, undo)
+    }
+
+    /// Attaches the programs by links, or says which steps attach them by filters.
+    fn attach(&self, plan: &Plan, host: u32) -> Result<Vec<Step>, Error> {
+        match plan.attach {
+            Attach::Filter => Ok(message::attach(&plan.host, host, &self.programs)),
+            Attach::Link => {
+                for (program, pin) in self.programs.iter().zip(&plan.link_pins) {
+                    program.attach_link(host, pin)?;
+                }
+                Ok(Vec::new())
+            }
+        }
     }
 
     /// The kernel puts an IPv6 address to use from a work queue, also one that it does not look

@@ -15,6 +15,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::program::Side;
+
 pub(crate) use info::{LinkInfo, ProgramInfo};
 pub(crate) use map::Map;
 
@@ -31,8 +33,13 @@ mod command {
     pub(super) const LINK_CREATE: libc::c_int = 28;
 }
 
-/// `enum bpf_attach_type`: tcx, packets that come in (Linux 6.6).
-const BPF_TCX_INGRESS: u32 = 46;
+/// `enum bpf_attach_type`: by tcx (Linux 6.6).
+const fn tcx(side: Side) -> u32 {
+    match side {
+        Side::Ingress => 46,
+        Side::Egress => 47,
+    }
+}
 
 /// The member of `union bpf_attr` for OBJ_PIN and OBJ_GET.
 #[repr(C)]
@@ -82,16 +89,16 @@ pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     unsafe { bpf(command::OBJ_PIN, &mut object) }.map(drop)
 }
 
-/// Attaches a program to what comes in on an interface, by tcx. The link lasts as long as the
+/// Attaches a program to one side of an interface, by tcx. The link lasts as long as the
 /// descriptor, or as long as it is pinned.
 ///
 /// # Errors
 /// As the kernel gives them: EINVAL before Linux 6.6.
-pub(crate) fn attach_tcx_ingress(program: BorrowedFd<'_>, ifindex: u32) -> io::Result<OwnedFd> {
+pub(crate) fn attach_tcx(program: BorrowedFd<'_>, ifindex: u32, side: Side) -> io::Result<OwnedFd> {
     let mut link = LinkCreate {
         program: number(program),
         target: ifindex,
-        attach_type: BPF_TCX_INGRESS,
+        attach_type: tcx(side),
         flags: 0,
     };
     // SAFETY: the command follows no addresses.

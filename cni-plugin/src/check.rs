@@ -82,9 +82,9 @@ fn expected(request: &Check) -> (Plan, Vec<Difference>) {
 fn see(plan: &Plan, shape: &Shape, namespace: &PodNamespace) -> Result<Seen, Error> {
     let mut on_node = Netlink::open()?;
     let host = observe::end(&mut on_node, &plan.host.name)?;
-    let program = match &host {
-        Some(host) => observe::program(&mut on_node, &host.link, &plan.link_pin)?,
-        None => None,
+    let programs = match &host {
+        Some(host) => observe::programs(&mut on_node, &host.link, &plan.link_pins)?,
+        None => Default::default(),
     };
     let leases = Leases::of(&shape.places.leases);
     let pods = Pods::open(&shape.places.map_pin(PODS))?;
@@ -95,7 +95,7 @@ fn see(plan: &Plan, shape: &Shape, namespace: &PodNamespace) -> Result<Seen, Err
     Ok(Seen {
         pod: observe::end(&mut namespace.netlink()?, &plan.pod.name)?,
         host,
-        program,
+        programs,
         settings: settings(plan),
         leases: addresses
             .iter()

@@ -4,13 +4,13 @@ use std::fmt::{self, Debug, Display};
 use std::net::IpAddr;
 
 use proxy_abi::ownership::ROUTE_PROTOCOL;
-use proxy_abi::ownership::program::FROM_POD;
 use proxy_abi::{FrontendKey, HostPort, Pod};
 
 use crate::attachment::Mac;
 use crate::host_ports;
 use crate::observe::SeenEnd;
 use crate::plan::{End, Plan, Sysctl};
+use crate::program::HOOKS;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,8 @@ pub(crate) struct Seen {
     pub(crate) host: Option<SeenEnd>,
     /// The end in the pod.
     pub(crate) pod: Option<SeenEnd>,
-    /// Name of the program that sees what the pod sends.
-    pub(crate) program: Option<String>,
+    /// Names of the programs on that, in the order of [`HOOKS`].
+    pub(crate) programs: [Option<String>; HOOKS.len()],
     /// The settings that should be, each with the value it has.
     pub(crate) settings: Vec<(Sysctl, Option<String>)>,
     /// Each address and who has a lease of it.
@@ -78,8 +78,10 @@ pub(crate) fn compare(plan: &Plan, owner: &str, seen: &Seen) -> Vec<Difference> 
         }
     }
     if seen.host.is_some() {
-        let what = format!("program on {host}");
-        differences.unless_equal(what, &FROM_POD.to_owned(), seen.program.as_ref());
+        for (hook, found) in HOOKS.iter().zip(&seen.programs) {
+            let what = format!("program on {host}");
+            differences.unless_equal(what, &hook.program.to_owned(), found.as_ref());
+        }
         for ((path, expected), found) in &seen.settings {
             let what = format!("setting {}", path.display());
             differences.unless_equal(what, &(*expected).to_owned(), found.as_ref());

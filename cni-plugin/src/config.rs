@@ -14,7 +14,7 @@ use crate::attachment::is_plain_name;
 use crate::error::Error;
 use crate::mappings::Mappings;
 use crate::plan::SMALLEST_IPV6_MTU;
-use crate::program::Attach;
+use crate::program::{Attach, HOOKS};
 use crate::range::RangeSet;
 
 use crate::arguments::Arguments;
@@ -77,9 +77,9 @@ impl Places {
         self.bpffs.join(PIN_ROOT).join(PIN_LINKS)
     }
 
-    /// Pin of the link between a program and one interface.
-    pub(crate) fn link_pin(&self, program: &str, interface: &str) -> PathBuf {
-        self.links().join(format!("{program}-{interface}"))
+    /// Pins of the links between the programs and one interface, in the order of [`HOOKS`].
+    pub(crate) fn link_pins(&self, interface: &str) -> [PathBuf; HOOKS.len()] {
+        HOOKS.map(|hook| self.links().join(format!("{}-{interface}", hook.program)))
     }
 }
 

@@ -5,7 +5,6 @@
 use std::net::IpAddr;
 
 use proxy_abi::ownership::map::{HOST_PORTS, PODS};
-use proxy_abi::ownership::program::FROM_POD;
 
 use crate::error::Error;
 use crate::host_ports;
@@ -22,7 +21,7 @@ use crate::table::{HostPorts, Pods};
 /// Takes a pod off the network.
 ///
 /// # Errors
-/// All that could not be removed. While the interface stands, so do its program (else the pod's
+/// All that could not be removed. While the interface stands, so do its programs (else the pod's
 /// packets would go past it) and its leases (else another pod would get an address whose route
 /// still points here): then the runtime's next DEL has all three to do.
 pub(crate) fn del(request: &Del) -> Result<Reply, Error> {
@@ -46,11 +45,11 @@ pub(crate) fn del(request: &Del) -> Result<Reply, Error> {
         _ => Ok(()),
     };
     if removed.is_ok() {
-        // An interface of that name that is another's has its program by a pin of that name.
+        // An interface of that name that is another's has its programs by pins of that name.
         if standing != Standing::Anothers {
             let interface = attachment.host_interface();
-            let pin = request.places.link_pin(FROM_POD, &interface);
-            errors.push(pin::remove(&pin));
+            let pins = request.places.link_pins(&interface);
+            errors.extend(pins.iter().map(|pin| pin::remove(pin)));
         }
         errors.push(theirs.and_then(|theirs| leases.release(&theirs)));
     }

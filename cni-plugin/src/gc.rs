@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use proxy_abi::ownership::map::{HOST_PORTS, PODS};
-use proxy_abi::ownership::program::FROM_POD;
 
 use crate::attachment::Attachment;
 use crate::config::Places;
@@ -16,6 +15,7 @@ use crate::lease::{Lease, Leases};
 use crate::observe::Link;
 use crate::owned;
 use crate::pin;
+use crate::program::{HOOKS, Hook};
 use crate::reply::Reply;
 use crate::request::Gc;
 use crate::table::{HostPorts, Pods};
@@ -74,10 +74,13 @@ fn unpin(places: &Places, standing: &BTreeSet<String>) -> Vec<Error> {
     // is none.
     let entries = fs::read_dir(places.links()).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let interface = |name: &str, hook: Hook| {
+        let rest = name.strip_prefix(hook.program)?;
+        rest.strip_prefix('-').map(str::to_owned)
+    };
     let stale = names.filter(|name| {
-        let interface = name.strip_prefix(FROM_POD);
-        let interface = interface.and_then(|rest| rest.strip_prefix('-'));
-        interface.is_some_and(|interface| !standing.contains(interface))
+        let interface = HOOKS.iter().find_map(|hook| interface(name, *hook));
+        interface.is_some_and(|interface| !standing.contains(&interface))
     });
     stale
         .filter_map(|name| pin::remove(&places.links().join(name)).err())

@@ -5,7 +5,8 @@ mod filter;
 mod query;
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, RawFd};
+use std::iter;
+use std::os::fd::AsRawFd;
 
 use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -16,6 +17,7 @@ use netlink_packet_route::link::{
 
 use crate::netlink::Step;
 use crate::plan::{End, Plan};
+use crate::program::Program;
 
 pub(crate) use filter::is_ours;
 pub(crate) use query::{
@@ -73,12 +75,13 @@ pub(crate) fn delete_link(name: &str, index: u32) -> Step {
     }
 }
 
-/// The program, as a filter on what comes in.
-pub(crate) fn attach(end: &End, index: u32, program: RawFd) -> Vec<Step> {
-    vec![
-        filter::add_qdisc(&end.name, index),
-        filter::add_filter(&end.name, index, program),
-    ]
+/// The programs, as filters.
+pub(crate) fn attach(end: &End, index: u32, programs: &[Program]) -> Vec<Step> {
+    let each = programs.iter();
+    let filters = each.map(|it| filter::add_filter(&end.name, index, it.hook(), it.fd()));
+    iter::once(filter::add_qdisc(&end.name, index))
+        .chain(filters)
+        .collect()
 }
 
 /// Everything that belongs to one end: settings, addresses, the interface up, neighbours, routes.

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NlasIterator};
@@ -24,6 +24,7 @@ use crate::message;
 use crate::netlink::{Netlink, Object};
 use crate::pin;
 use crate::plan::{Neighbour, Route};
+use crate::program::{HOOKS, Side};
 
 /// Lengths of the headers (linux/rtnetlink.h), after which the attributes begin.
 mod header {
@@ -124,24 +125,38 @@ pub(crate) fn end(netlink: &mut Netlink, name: &str) -> Result<Option<SeenEnd>, 
     }))
 }
 
-/// The name of the program that sees what comes in on an interface: that of our filter, or of our
-/// link if one is pinned.
+/// The names of the programs on an interface, in the order of [`HOOKS`]: those of our filters, or
+/// of our links if such are pinned.
 ///
 /// # Errors
 /// When the kernel refuses, or speaks another language.
-pub(crate) fn program(
+pub(crate) fn programs(
     netlink: &mut Netlink,
     link: &Link,
+    link_pins: &[PathBuf; HOOKS.len()],
+) -> Result<[Option<String>; HOOKS.len()], Error> {
+    let mut names = [const { None }; HOOKS.len()];
+    for ((hook, pin), name) in HOOKS.iter().zip(link_pins).zip(&mut names) {
+        *name = program(netlink, link, hook.side, pin)?;
+    }
+    Ok(names)
+}
+
+/// The name of the program on one side of an interface.
+fn program(
+    netlink: &mut Netlink,
+    link: &Link,
+    side: Side,
     link_pin: &Path,
 ) -> Result<Option<String>, Error> {
-    let filters = netlink.list(|| message::list_filters(&link.name, link.index))?;
+    let filters = netlink.list(|| message::list_filters(&link.name, link.index, side))?;
     let ours = filters.iter().find(|filter| {
         let header = TcHeader::parse(&filter.payload);
         header.is_ok_and(|header| message::is_ours(&header))
     });
     let id = match ours {
         Some(filter) => program_id(filter),
-        None => linked_program(link.index, link_pin)?,
+        None => linked_program(link.index, side, link_pin)?,
     };
     let Some(id) = id else { return Ok(None) };
     let info = ProgramInfo::of_id(id).map_err(Error::pinned("ask for the program of", link_pin))?;
@@ -154,13 +169,13 @@ pub(crate) fn setting(name: &Path) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-fn linked_program(index: u32, link_pin: &Path) -> Result<Option<u32>, Error> {
+fn linked_program(index: u32, side: Side, link_pin: &Path) -> Result<Option<u32>, Error> {
     let link = match pin::open(link_pin) {
         Err(Error::NotReady(_)) => return Ok(None),
         opened => opened?,
     };
     let info = LinkInfo::of(link.as_fd()).map_err(Error::pinned("ask for the link", link_pin))?;
-    Ok(info.program_on_ingress(index))
+    Ok(info.program_on(index, side))
 }
 
 fn program_id(filter: &Object) -> Option<u32> {

@@ -20,11 +20,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use proxy_abi::ownership::{POD_NEXT_HOP_V4, POD_NEXT_HOP_V6, map, program};
+use proxy_abi::ownership::{POD_NEXT_HOP_V4, POD_NEXT_HOP_V6, map};
 use proxy_abi::{Endpoint, FrontendKey, Pod};
 
 use crate::attachment::Mac;
-use crate::program::Attach;
+use crate::program::{Attach, HOOKS};
 use crate::request::Shape;
 
 /// The smallest MTU of an interface that IPv6 runs on (RFC 8200, section 5).
@@ -39,10 +39,10 @@ pub(crate) struct Plan {
     pub(crate) pod: End,
     /// MTU of both in bytes; `None` leaves the kernel's default.
     pub(crate) mtu: Option<u32>,
-    /// How the program that sees every packet of the pod's is attached to the host end.
+    /// How the programs that see every packet of the pod's are attached to the host end.
     pub(crate) attach: Attach,
-    /// Where its link is pinned, if it is attached by one.
-    pub(crate) link_pin: PathBuf,
+    /// Where their links are pinned, if they are attached by such, in the order of [`HOOKS`].
+    pub(crate) link_pins: [PathBuf; HOOKS.len()],
     /// Pin of the map in which the programs find the pod.
     pub(crate) pods_pin: PathBuf,
     /// Whether its traffic is to stay on the node's stack, where it is limited.
@@ -120,7 +120,7 @@ impl Plan {
         // The kernel has no IPv6 on an interface whose MTU is too small for it.
         let no_link_local = ipv6 && shape.mtu.is_none_or(|mtu| mtu >= SMALLEST_IPV6_MTU);
         let speaks_ipv6 = addresses.iter().any(IpAddr::is_ipv6);
-        let link_pin = shape.places.link_pin(program::FROM_POD, &name);
+        let link_pins = shape.places.link_pins(&name);
         let host = End {
             mac: host_mac,
             alias: Some(attachment.alias(&shape.places.network)),
@@ -150,7 +150,7 @@ impl Plan {
             pod,
             mtu: shape.mtu,
             attach: shape.attach,
-            link_pin,
+            link_pins,
             pods_pin: shape.places.map_pin(map::PODS),
             shaped: shape.shaped,
             host_ports: shape.mappings.entries(addresses),

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 use proxy_abi::ownership::map::PODS;
-use proxy_abi::ownership::program::FROM_POD;
 
 use crate::error::Error;
 use crate::lease::Leases;
@@ -41,9 +40,9 @@ pub(crate) fn status(request: &Status) -> Result<Reply, Error> {
     Ok(Reply::Done)
 }
 
-/// The agent has pinned its program and its map.
+/// The agent has pinned its programs and its map.
 fn prepared(request: &Status) -> Result<(), Error> {
-    Program::open(&request.places.program_pin(FROM_POD))?;
+    Program::open_all(&request.places)?;
     Pods::open(&request.places.map_pin(PODS)).map(drop)
 }
 

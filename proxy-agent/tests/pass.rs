@@ -7,6 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aya::programs::links::FdLink;
+use aya::programs::tc::{SchedClassifier, TcAttachOptions};
+use aya::programs::{LinkOrder, TcAttachType};
 use cluster_model::testing::{mk_index, mk_node, mk_service, mk_slice};
 use cluster_model::{ClusterIndex, Here, Protocol};
 use kernel::{cgroup_root, ip, isolated_bpffs, object, tc};
@@ -402,10 +405,10 @@ async fn a_pods_filter_is_put_back_and_kept_current() {
     ip("link add fn000000000000 type veth peer name pod1");
     tc("qdisc add dev fn0123456789ab clsact");
     let plan = full(&mut agent, &index).await;
-    assert_eq!(
-        plan.to_string().trim(),
-        "attach from_pod to fn0123456789ab by a filter"
-    );
+    let both = ["from_pod", "to_pod"]
+        .map(|program| format!("attach {program} to fn0123456789ab by a filter"))
+        .join("\n");
+    assert_eq!(plan.to_string().trim(), both);
     assert!(full(&mut agent, &index).await.is_empty());
     // Another program in its place, as an upgrade would find it.
     let old = place.pin("programs/from_network");
@@ -417,7 +420,62 @@ async fn a_pods_filter_is_put_back_and_kept_current() {
     let plan = full(&mut agent, &index).await;
     let expected = "put the current from_pod into the filter of fn0123456789ab";
     assert_eq!(plan.to_string().trim(), expected);
+    // None at one side, as an older plugin left it; then no place for any.
+    tc("filter del dev fn0123456789ab egress");
+    let plan = full(&mut agent, &index).await;
+    let expected = "attach to_pod to fn0123456789ab by a filter";
+    assert_eq!(plan.to_string().trim(), expected);
+    tc("qdisc del dev fn0123456789ab clsact");
+    let plan = full(&mut agent, &index).await;
+    assert_eq!(plan.to_string().trim(), both);
+    // An agent with another program of that name.
+    fs::remove_file(place.pin("programs/to_pod")).expect("unpinned");
+    let mut agent = place.agent();
+    let plan = full(&mut agent, &index).await;
+    let expected = "pin program to_pod\nput the current to_pod into the filter of fn0123456789ab";
+    assert_eq!(plan.to_string().trim(), expected);
     assert!(full(&mut agent, &index).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_pod_that_runs_from_pod_by_a_link_gets_one_of_to_pod() {
+    let Some(place) = Place::new("pod-links") else {
+        return;
+    };
+    let index = cluster();
+    let mut agent = place.agent();
+    full(&mut agent, &index).await;
+    // A pod's veth as an older CNI plugin leaves it where bandwidth is limited.
+    ip("link add fn0123456789ab type veth peer name pod0");
+    tc("qdisc add dev fn0123456789ab ingress");
+    pin_link(&place, "from_pod", "fn0123456789ab");
+    // While it is down it is the plugin's.
+    assert!(full(&mut agent, &index).await.is_empty());
+    ip("link set fn0123456789ab up");
+    let plan = full(&mut agent, &index).await;
+    let expected = "attach to_pod to tcx egress of fn0123456789ab as link to_pod-fn0123456789ab";
+    assert_eq!(plan.to_string().trim(), expected);
+    assert!(full(&mut agent, &index).await.is_empty());
+    fs::remove_file(place.pin("links/to_pod-fn0123456789ab")).expect("detached");
+    full_at_last(&mut agent, &index).await;
+    assert!(full(&mut agent, &index).await.is_empty());
+    ip("link del fn0123456789ab");
+    let plan = full(&mut agent, &index).await;
+    assert_eq!(plan.links.len(), 2, "{plan}");
+    assert!(!place.pin("links/to_pod-fn0123456789ab").exists());
+    assert!(full(&mut agent, &index).await.is_empty());
+}
+
+/// Attaches a pinned program to what comes in on a pod's interface, as the CNI plugin does.
+fn pin_link(place: &Place, program: &str, interface: &str) {
+    let pin = place.pin("programs").join(program);
+    let mut attached = SchedClassifier::from_pin(pin).expect("pinned");
+    let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+    let link = attached.attach_with_options(interface, TcAttachType::Ingress, order);
+    let link = attached.take_link(link.expect("attached")).expect("a link");
+    let link: FdLink = link.try_into().expect("of tcx");
+    let pin = place.pin("links").join(format!("{program}-{interface}"));
+    link.pin(pin).expect("pinned");
 }
 
 #[tokio::test]

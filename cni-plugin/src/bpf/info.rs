@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::{Plain, bpf, command, number, owned};
+use crate::program::Side;
 
 /// `BPF_LINK_TYPE_TCX` (linux/bpf.h).
 const LINK_TYPE_TCX: u32 = 11;
@@ -137,10 +138,10 @@ impl LinkInfo {
         info(link)
     }
 
-    /// The id of the program, if the link attaches it by tcx to what comes in on that interface.
-    pub(crate) fn program_on_ingress(&self, ifindex: u32) -> Option<u32> {
+    /// The id of the program, if the link attaches it by tcx to that side of that interface.
+    pub(crate) fn program_on(&self, ifindex: u32, side: Side) -> Option<u32> {
         let is_ours = self.kind == LINK_TYPE_TCX
-            && self.attach_type == super::BPF_TCX_INGRESS
+            && self.attach_type == super::tcx(side)
             && self.ifindex == ifindex;
         is_ours.then_some(self.program_id)
     }

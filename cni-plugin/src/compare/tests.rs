@@ -34,7 +34,7 @@ fn mk_seen(plan: &Plan) -> Seen {
     Seen {
         host: Some(mk_end(&plan.host, 5)),
         pod: Some(mk_end(&plan.pod, 2)),
-        program: Some("from_pod".into()),
+        programs: ["from_pod", "to_pod"].map(|name| Some(name.into())),
         settings: vec![(("net/x".into(), "1"), Some("1".into()))],
         leases: addresses
             .iter()
@@ -139,7 +139,7 @@ fn every_field_of_an_interface_is_told_by_its_name() {
 #[test]
 fn so_is_every_route_and_all_that_no_result_tells_of() {
     type Change = fn(&mut Seen);
-    let rows: [(Change, &str); 12] = [
+    let rows: [(Change, &str); 13] = [
         (
             |seen| pod(seen).routes.truncate(2),
             "expected ::/0 via fe80::1, found none",
@@ -160,7 +160,14 @@ fn so_is_every_route_and_all_that_no_result_tells_of() {
             |seen| host(seen).neighbours.truncate(1),
             "permanent neighbour fd00:1::7 of",
         ),
-        (|seen| seen.program = None, "expected from_pod, found none"),
+        (
+            |seen| seen.programs[0] = None,
+            "expected from_pod, found none",
+        ),
+        (
+            |seen| seen.programs[1] = Some("another".into()),
+            "expected to_pod, found another",
+        ),
         (
             |seen| seen.settings[0].1 = Some("0".into()),
             "setting net/x: expected 1, found 0",

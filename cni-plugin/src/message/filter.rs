@@ -1,6 +1,6 @@
-//! The program on an interface: a clsact qdisc, which queues nothing and is only a place for
-//! filters, and one direct-action filter in it, whose program decides about each packet.
-//! `tc filter show dev fn… ingress` shows it.
+//! The programs on an interface: a clsact qdisc, which queues nothing and is only a place for
+//! filters, and one direct-action filter on each side of it, whose program decides about each
+//! packet. `tc filter show dev fn… ingress` shows the one, `egress` the other.
 
 use std::os::fd::RawFd;
 
@@ -10,20 +10,25 @@ use netlink_packet_route::tc::{
     TcAttribute, TcBpfFlags, TcFilterBpf, TcFilterBpfOption, TcHandle, TcHeader, TcMessage,
     TcOption,
 };
-use proxy_abi::ownership::program::FROM_POD;
 use proxy_abi::ownership::{FILTER_HANDLE, FILTER_PRIORITY};
 
 use crate::netlink::Step;
+use crate::program::{Hook, Side};
 
 /// `ETH_P_ALL`: a filter for packets of every protocol (linux/if_ether.h).
 const EVERY_PROTOCOL: u16 = 3;
 /// Priority and protocol, as `tcm_info` has them.
 const PLACE: u32 = ((FILTER_PRIORITY as u32) << 16) | EVERY_PROTOCOL.to_be() as u32;
-/// Where the filters of incoming packets are.
-pub(super) const INGRESS_FILTERS: TcHandle = TcHandle {
-    major: TcHandle::CLSACT.major,
-    minor: TcHandle::MIN_INGRESS,
-};
+/// Where the filters of a side are.
+pub(super) fn filters_of(side: Side) -> TcHandle {
+    TcHandle {
+        major: TcHandle::CLSACT.major,
+        minor: match side {
+            Side::Ingress => TcHandle::MIN_INGRESS,
+            Side::Egress => TcHandle::MIN_EGRESS,
+        },
+    }
+}
 
 /// Makes the place for filters.
 pub(super) fn add_qdisc(name: &str, index: u32) -> Step {
@@ -41,14 +46,14 @@ pub(super) fn add_qdisc(name: &str, index: u32) -> Step {
     }
 }
 
-/// Has `program` see every packet that comes in.
-pub(super) fn add_filter(name: &str, index: u32, program: RawFd) -> Step {
+/// Has the program see every packet of its side.
+pub(super) fn add_filter(name: &str, index: u32, hook: Hook, program: RawFd) -> Step {
     let mut filter = TcMessage::default();
-    filter.header = header(index, FILTER_HANDLE.into(), INGRESS_FILTERS);
+    filter.header = header(index, FILTER_HANDLE.into(), filters_of(hook.side));
     filter.header.info = PLACE;
     let options = [
         TcFilterBpfOption::ProgFd(program.cast_unsigned()),
-        TcFilterBpfOption::ProgName(FROM_POD.to_owned()),
+        TcFilterBpfOption::ProgName(hook.program.to_owned()),
         TcFilterBpfOption::Flags(TcBpfFlags::DirectAction),
     ];
     filter.attributes = vec![
@@ -56,7 +61,7 @@ pub(super) fn add_filter(name: &str, index: u32, program: RawFd) -> Step {
         TcAttribute::Options(options.map(TcOption::Bpf).into()),
     ];
     Step {
-        doing: format!("attach the program {FROM_POD} to {name} as a filter"),
+        doing: format!("attach the program {} to {name} as a filter", hook.program),
         flags: NLM_F_CREATE | NLM_F_EXCL,
         message: RouteNetlinkMessage::NewTrafficFilter(filter),
     }

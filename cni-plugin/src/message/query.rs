@@ -11,8 +11,9 @@ use netlink_packet_route::tc::TcMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::entries::family;
-use super::filter::INGRESS_FILTERS;
+use super::filter::filters_of;
 use crate::netlink::Step;
+use crate::program::Side;
 
 /// Asks for an interface by name.
 pub(crate) fn find_link(name: &str) -> Step {
@@ -87,11 +88,11 @@ pub(crate) fn find_route(address: IpAddr) -> Step {
     }
 }
 
-/// Asks for all filters of what comes in on an interface.
-pub(crate) fn list_filters(name: &str, index: u32) -> Step {
+/// Asks for all filters of one side of an interface.
+pub(crate) fn list_filters(name: &str, index: u32, side: Side) -> Step {
     let mut filter = TcMessage::default();
     filter.header.index = index.cast_signed();
-    filter.header.parent = INGRESS_FILTERS;
+    filter.header.parent = filters_of(side);
     Step {
         doing: format!("list the filters of {name}"),
         flags: 0,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::tests::{mk_plan, mk_shape};
+use crate::program::HOOKS;
 
 fn doings(steps: Vec<Step>) -> Vec<String> {
     steps.into_iter().map(|step| step.doing).collect()
@@ -34,12 +35,11 @@ fn steps_of_each_end_in_their_order() {
             format!("add the route to 10.244.1.7/32 through {}", host.name),
         ]
     );
+    let filters = HOOKS.map(|hook| filter::add_filter(&host.name, 5, hook, 3));
     assert_eq!(
-        doings(attach(host, 5, 3)),
-        [
-            format!("add the clsact qdisc to {}", host.name),
-            format!("attach the program from_pod to {} as a filter", host.name),
-        ]
+        doings(filters.into()),
+        ["from_pod", "to_pod"]
+            .map(|name| format!("attach the program {name} to {} as a filter", host.name))
     );
 }
 

@@ -97,8 +97,8 @@ fn names_and_pins() {
     let plan = mk_plan(&["10.244.1.7"]);
     let host = &plan.host.name;
     assert_eq!(plan.host.alias.as_deref(), Some("flatnet/cnitest-7/eth0"));
-    let link = format!("/bpf/flatnet/links/from_pod-{host}");
-    assert_eq!(plan.link_pin, PathBuf::from(link));
+    let link = |program| PathBuf::from(format!("/bpf/flatnet/links/{program}-{host}"));
+    assert_eq!(plan.link_pins, ["from_pod", "to_pod"].map(link));
     assert_eq!(plan.pods_pin, PathBuf::from("/bpf/flatnet/maps/pods"));
     let host_ports = PathBuf::from("/bpf/flatnet/maps/host_ports");
     assert_eq!(plan.host_ports_pin, host_ports);

@@ -101,14 +101,16 @@ fn check_node_side(host: &str, result: &Value) {
         read(format!("/proc/sys/net/ipv6/conf/{host}/accept_ra")),
         "0"
     );
-    let filters = filters(host);
-    assert_eq!(filters.len(), 1, "{filters:?}");
-    assert_eq!(
-        (&filters[0]["kind"], &filters[0]["pref"]),
-        (&json!("bpf"), &json!(1))
-    );
-    assert_eq!(filters[0]["options"]["bpf_name"], "from_pod");
-    assert_eq!(filters[0]["options"]["direct-action"], true);
+    for (side, program) in [("ingress", "from_pod"), ("egress", "to_pod")] {
+        let filters = filters(host, side);
+        assert_eq!(filters.len(), 1, "{filters:?}");
+        assert_eq!(
+            (&filters[0]["kind"], &filters[0]["pref"]),
+            (&json!("bpf"), &json!(1))
+        );
+        assert_eq!(filters[0]["options"]["bpf_name"], program);
+        assert_eq!(filters[0]["options"]["direct-action"], true);
+    }
 }
 
 fn index_of(interface: &str) -> u32 {

@@ -43,8 +43,8 @@ pub(crate) fn ip_json(arguments: &[&str]) -> Value {
 }
 
 /// The filters of what comes in on an interface.
-pub(crate) fn filters(interface: &str) -> Vec<Value> {
-    let arguments = ["-j", "-d", "filter", "show", "dev", interface, "ingress"];
+pub(crate) fn filters(interface: &str, side: &str) -> Vec<Value> {
+    let arguments = ["-j", "-d", "filter", "show", "dev", interface, side];
     let output = Command::new("tc").args(arguments).output().unwrap();
     let filters: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let whole = filters

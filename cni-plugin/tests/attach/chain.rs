@@ -98,7 +98,9 @@ fn a_chain_without_limits() {
         assert_eq!(address_of(&result), "10.244.1.2");
         assert_eq!(result["interfaces"].as_array().unwrap().len(), 2);
         let host = host_end_of(&result);
-        assert_eq!(filters(&host)[0]["options"]["bpf_name"], "from_pod");
+        for (side, program) in [("ingress", "from_pod"), ("egress", "to_pod")] {
+            assert_eq!(filters(&host, side)[0]["options"]["bpf_name"], program);
+        }
         pod.inside(|| assert_eq!(read("/proc/thread-self/net/dev").matches("eth0").count(), 1));
         chain.check(&["flatnet-cni", "tuning"], &pod, &result);
         chain.del(&pod, &result);
@@ -124,8 +126,10 @@ fn a_chain_that_limits_bandwidth_in_both_directions() {
             "the limiter's own interface comes after ours: {result}"
         );
         let host = host_end_of(&result);
-        assert!(node.pin(&format!("links/from_pod-{host}")).exists());
-        let theirs = filters(&host);
+        for program in ["from_pod", "to_pod"] {
+            assert!(node.pin(&format!("links/{program}-{host}")).exists());
+        }
+        let theirs = filters(&host, "ingress");
         assert!(
             theirs.iter().all(|filter| filter["kind"] == "u32"),
             "the limiter's alone, with ours before it as a link: {theirs:?}"

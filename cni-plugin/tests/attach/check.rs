@@ -47,18 +47,19 @@ fn a_program_attached_by_a_link_passes_too() {
         let result = add.succeed();
         let check = check(node, &pod, &result).configured("/runtimeConfig", limit);
         assert_eq!(check.succeed(), Value::Null);
-        fs::remove_file(node.pin(&format!("links/from_pod-{}", host_end_of(&result)))).unwrap();
-        let error = check.fail();
-        assert!(
-            error["msg"].as_str().unwrap().contains("program on fn"),
-            "{error}"
-        );
+        for program in ["to_pod", "from_pod"] {
+            let pin = format!("links/{program}-{}", host_end_of(&result));
+            fs::remove_file(node.pin(&pin)).unwrap();
+            let error = check.fail();
+            let told = format!("expected {program}, found none");
+            assert!(error["msg"].as_str().unwrap().contains(&told), "{error}");
+        }
     });
 }
 
 /// One row a change: on the node (`fn…` stands for the host end) or in the pod, by `ip` and its
 /// arguments, and what CHECK has to say of it.
-const CHANGES: [(&str, &str, &str); 13] = [
+const CHANGES: [(&str, &str, &str); 14] = [
     ("node", "ip link set dev fn… down", "state of interface fn"),
     (
         "node",
@@ -89,6 +90,11 @@ const CHANGES: [(&str, &str, &str); 13] = [
         "node",
         "tc qdisc del dev fn… clsact",
         "expected from_pod, found none",
+    ),
+    (
+        "node",
+        "tc filter del dev fn… egress",
+        "expected to_pod, found none",
     ),
     (
         "pod",

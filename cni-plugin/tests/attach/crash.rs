@@ -140,7 +140,7 @@ fn after_two_hundred_kills_gc_leaves_only_what_is_alive() {
             .collect();
         gc(&node, &valid);
         let standing = node.leftovers();
-        // Of each: an interface, and a lease, an entry and a route in each family; perhaps a pin,
+        // Of each: an interface, and a lease, an entry and a route in each family; perhaps two pins,
         // perhaps three ports: one of all addresses of each family, one of one address.
         let found = ["lease", "entry", "route"].map(count);
         assert_eq!(found, [2 * spared.len(); 3], "{standing:?}");
@@ -193,10 +193,14 @@ fn an_add_after_a_killed_one_meets_a_stale_pin() {
         let host = host_end_of(&add.succeed());
         // As after a crash of the node's agent or operator: the interface gone, the pin left.
         ip(&["link", "delete", &host]);
-        assert!(node.pin(&format!("links/from_pod-{host}")).exists());
+        for program in ["from_pod", "to_pod"] {
+            assert!(node.pin(&format!("links/{program}-{host}")).exists());
+        }
         assert_eq!(host_end_of(&add.succeed()), host);
         let before = node.leftovers();
-        assert!(before.contains(&format!("pin from_pod-{host}")));
+        for program in ["from_pod", "to_pod"] {
+            assert!(before.contains(&format!("pin {program}-{host}")));
+        }
         node.del("c1");
         assert_eq!(node.leftovers(), fresh, "both leases and entries go");
     });

@@ -111,12 +111,15 @@ fn it_goes_on_past_what_cannot_be_removed_and_tells_all_of_it() {
         let pod = Pod::new();
         let result = node.add("c1", &pod);
         let host = host_end_of(&result);
-        // A pin that cannot be removed: a folder in its place. And a lease that cannot.
-        fs::create_dir(node.pin("links/from_pod-fn000000000000")).unwrap();
+        // Pins that cannot be removed: folders in their place. And a lease that cannot.
+        let pins = ["from_pod", "to_pod"].map(|program| format!("{program}-fn000000000000"));
+        for pin in &pins {
+            fs::create_dir(node.pin("links").join(pin)).unwrap();
+        }
         fs::create_dir(node.lease("10.244.1.99")).unwrap();
         let error = gc(node, &[]).fail();
         let told = error["msg"].as_str().unwrap();
-        for word in ["2 things", "from_pod-fn000000000000", "10.244.1.99"] {
+        for word in ["3 things", &pins[0], &pins[1], "10.244.1.99"] {
             assert!(told.contains(word), "{told:?} lacks {word:?}");
         }
         assert_eq!(node.pods().len(), 0);

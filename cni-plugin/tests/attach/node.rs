@@ -92,6 +92,7 @@ impl Node {
             fs::create_dir_all(bpffs.join("flatnet").join(folder)).unwrap();
         }
         node.load(Verdict::Next);
+        pinned::pin_program(&node.pin("programs/to_pod"), Verdict::Next);
         pinned::pin_map(&node.pin("maps/pods"), 16, 12, 1024);
         pinned::pin_map(&node.pin("maps/host_ports"), 20, 24, 1024);
         ip(&["link", "set", "lo", "up"]);

@@ -1,5 +1,5 @@
 //! Stand-ins for what the agent pins, made by bpf(2) itself so that these tests need no BPF
-//! toolchain: a `from_pod` of two instructions that give every packet one verdict, and the
+//! toolchain: programs of two instructions that give every packet one verdict, and the
 //! maps `pods` and `host_ports`.
 
 use std::collections::BTreeMap;
@@ -173,9 +173,13 @@ fn open(path: &Path) -> OwnedFd {
     owned(bpf(BPF_OBJ_GET, &object).expect("BPF_OBJ_GET"))
 }
 
-/// Loads a program with that verdict and pins it.
+/// Loads a program with that verdict and pins it. It has the name of its pin, up to a `-`.
 pub(crate) fn pin_program(path: &Path, verdict: Verdict) {
-    pin_object(&load(verdict), path);
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let name = name.split('-').next().unwrap();
+    let mut padded = [0; 16];
+    padded[..name.len()].copy_from_slice(name.as_bytes());
+    pin_object(&load(padded, verdict), path);
 }
 
 fn pin_object(object: &OwnedFd, path: &Path) {
@@ -192,7 +196,7 @@ fn pin_object(object: &OwnedFd, path: &Path) {
     .expect("BPF_OBJ_PIN");
 }
 
-fn load(verdict: Verdict) -> OwnedFd {
+fn load(name: [u8; 16], verdict: Verdict) -> OwnedFd {
     let instruction = |code: u8, immediate: i32| {
         let [a, b, c, d] = immediate.to_ne_bytes();
         [code, 0, 0, 0, a, b, c, d]
@@ -209,7 +213,7 @@ fn load(verdict: Verdict) -> OwnedFd {
         log_buffer: 0,
         kernel_version: 0,
         flags: 0,
-        name: *b"from_pod\0\0\0\0\0\0\0\0",
+        name,
     };
     owned(bpf(BPF_PROG_LOAD, &attributes).expect("BPF_PROG_LOAD"))
 }

@@ -59,7 +59,7 @@ fn without_what_the_agent_pins_the_runtime_is_told_to_try_again() {
     on_a_node(|node| {
         let before = node.leftovers();
         let pod = Pod::new();
-        for pin in ["maps/pods", "programs/from_pod"] {
+        for pin in ["maps/pods", "programs/to_pod", "programs/from_pod"] {
             fs::remove_file(node.pin(pin)).unwrap();
             let error = node.call("ADD", "c1", &pod.path()).fail();
             assert_eq!(error["code"], 11);

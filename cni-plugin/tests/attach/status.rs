@@ -25,7 +25,7 @@ fn is_ready(node: &Node) -> bool {
 fn a_node_is_ready_once_the_agent_has_pinned_what_add_needs() {
     on_a_node(|node| {
         assert!(is_ready(node));
-        for pin in ["programs/from_pod", "maps/pods"] {
+        for pin in ["programs/from_pod", "programs/to_pod", "maps/pods"] {
             fs::remove_file(node.pin(pin)).unwrap();
             let (code, told) = refusal(node);
             assert_eq!(code, 50);
@@ -35,7 +35,7 @@ fn a_node_is_ready_once_the_agent_has_pinned_what_add_needs() {
             );
             match pin {
                 "maps/pods" => pinned::pin_map(&node.pin(pin), 16, 12, 8),
-                _ => node.load(pinned::Verdict::Next),
+                program => pinned::pin_program(&node.pin(program), pinned::Verdict::Next),
             }
             assert!(is_ready(node));
         }

@@ -6,6 +6,7 @@
     reason = "each test binary compiles this file and uses a part of it; `expect` would fail in those that use all"
 )]
 
+pub(crate) mod askers;
 pub(crate) mod capture;
 pub(crate) mod outside;
 pub(crate) mod place;

@@ -8,7 +8,7 @@ use lab::handle::RunningPod;
 use lab::network::{Families, Network};
 use serde_json::Value;
 
-use super::{PATIENCE, output, product_on};
+use super::{PATIENCE, output, product_on, told};
 
 /// Where they listen.
 pub(crate) const PORT: u16 = 8080;
@@ -43,19 +43,41 @@ pub(crate) fn ask(
     place: impl Fn(&[&str]) -> Command,
     address: SocketAddr,
 ) -> Vec<(String, IpAddr)> {
+    questions(place, address)
+        .map(|question| read(&output(question)))
+        .into()
+}
+
+/// Asks likewise: whom it saw each time, or all about the first question without an answer.
+pub(crate) fn try_ask(
+    place: impl Fn(&[&str]) -> Command,
+    address: SocketAddr,
+) -> Result<Vec<IpAddr>, String> {
+    let asked = questions(place, address).map(|mut question| {
+        let output = question.output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        match output.status.success() {
+            true => Ok(read(&text).1),
+            false => Err(format!("{question:?}: {}", told(&output))),
+        }
+    });
+    asked.into_iter().collect()
+}
+
+fn questions(place: impl Fn(&[&str]) -> Command, address: SocketAddr) -> [Command; 2] {
     let (url, target) = (format!("http://{address}"), address.to_string());
-    let said = [
-        output(place(&["flatnet-demo", "get", &url])),
-        output(place(&["flatnet-demo", "udp", &target])),
-    ];
-    let read = |text: &String| {
-        let answer: Value = serde_json::from_str(text.trim()).expect("an answer");
-        let client = answer["client"].as_str().expect("a client");
-        let client: SocketAddr = client.parse().expect("an address");
-        let pod = answer["pod"].as_str().expect("a name").to_owned();
-        (pod, client.ip())
-    };
-    said.iter().map(read).collect()
+    [
+        place(&["flatnet-demo", "get", &url]),
+        place(&["flatnet-demo", "udp", &target]),
+    ]
+}
+
+fn read(text: &str) -> (String, IpAddr) {
+    let answer: Value = serde_json::from_str(text.trim()).expect("an answer");
+    let client = answer["client"].as_str().expect("a client");
+    let client: SocketAddr = client.parse().expect("an address");
+    let pod = answer["pod"].as_str().expect("a name").to_owned();
+    (pod, client.ip())
 }
 
 /// The one of `addresses` that is of `other`'s family.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use futures::TryStreamExt as _;
-use proxy_abi::ownership::program::{FROM_NETWORK, FROM_POD, TO_NETWORK};
+use proxy_abi::ownership::program::{FROM_NETWORK, FROM_POD, TO_NETWORK, TO_POD};
 use proxy_abi::ownership::{FILTER_HANDLE, FILTER_PRIORITY, HOST_INTERFACE_PREFIX};
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
@@ -51,14 +51,21 @@ impl Netlink {
         }
         let mut observed = BTreeMap::new();
         for (name, (ifindex, up)) in interfaces {
-            let filter = self.filter(ifindex, Side::Ingress).await?;
-            let program_id = filter.as_ref().and_then(program_id);
+            let mut programs = BTreeMap::new();
+            for side in [Side::Ingress, Side::Egress] {
+                let filter = self.filter(ifindex, side).await?;
+                // What leaves has not always been ours, and in our place may be somebody else's.
+                let ours = filter.filter(|one| side == Side::Ingress || is_named(one, &[TO_POD]));
+                if let Some(id) = ours.as_ref().and_then(program_id) {
+                    programs.insert(side, id);
+                }
+            }
             observed.insert(
                 name,
                 Observed {
                     ifindex,
                     up,
-                    program_id,
+                    programs,
                 },
             );
         }
@@ -141,12 +148,10 @@ impl Netlink {
                 },
                 Some(program),
             ) => {
-                if *name != FROM_POD {
-                    self.make_room(ifindex).await.map_err(failed)?;
-                }
+                self.make_room(ifindex).await.map_err(failed)?;
                 message.attributes = filter_attributes(name, program);
-                // A pod's plugin may be at it too; on an interface of the node, what is in our
-                // place and not ours stays.
+                // At a pod's ingress its plugin may be at it too; elsewhere, what is in our place
+                // and not ours stays.
                 let flag = match *replaces || *name == FROM_POD {
                     true => NLM_F_REPLACE,
                     false => NLM_F_EXCL,

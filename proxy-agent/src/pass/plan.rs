@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use proxy_abi::ownership::program;
-
 use super::observe::{Observed, Position};
 use super::wish;
 use crate::args::Options;
@@ -129,13 +127,15 @@ impl Plan {
             true => BTreeMap::new(),
             false => filters::instead_of(&mut wanted),
         };
+        // One that is down is still the plugin's, which attaches them before it is up.
+        let pods = observed.pod_interfaces.iter().filter(|(_, one)| one.up);
+        wanted.extend(links::of_pods(&links, pods.map(|(name, _)| name.as_str())));
         let mut own = observed.own_filters.clone();
         own.retain(|(interface, _), _| !remade.contains(interface));
-        let own = filters::diff_own(&own, &own_filters, current);
         self.links = links::diff(&links, &wanted, current);
-        let linked = |interface: &str| links::is_linked(&links, interface);
-        let current = current(program::FROM_POD);
+        let linked = |program: &str, interface: &str| links::has_link(&links, program, interface);
         self.filters = filters::diff(&observed.pod_interfaces, linked, current);
+        let own = filters::diff_own(&own, &own_filters, current);
         self.filters.extend(own);
     }
 

@@ -1,14 +1,15 @@
-//! Whether each pod's interface runs the current `from_pod`, and where the kernel has no tcx, the
-//! node's own interfaces what links would run there.
+//! Whether each pod's interface runs the current `from_pod` and `to_pod`, and where the kernel has
+//! no tcx, the node's own interfaces what links would run there.
 //!
-//! The CNI plugin attaches it at ADD, as a filter of the interface's clsact qdisc, or by a pinned
-//! link where a later plugin of the chain needs the qdisc's place (that is for [`super::links`]).
-//! The agent keeps the filter current and puts it back where somebody removed it.
+//! The CNI plugin attaches them at ADD, as filters of the interface's clsact qdisc, or by pinned
+//! links where a later plugin of the chain needs the qdisc's place (that is for [`super::links`]).
+//! The agent keeps the filters current, puts them back where somebody removed them, and adds what
+//! an older plugin did not know of.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use proxy_abi::ownership::program::FROM_POD;
+use proxy_abi::ownership::program::{FROM_POD, TO_POD};
 
 use super::links::{Hook, Wanted};
 
@@ -25,15 +26,18 @@ pub enum Side {
 pub type Place = (String, Side);
 
 /// The host end of a pod's veth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Its index.
     pub ifindex: u32,
     /// Whether it is up. It is not while the plugin is still making it.
     pub up: bool,
-    /// The kernel's id of the program in our filter's place.
-    pub program_id: Option<u32>,
+    /// The kernel's ids of the programs in our filters' places.
+    pub programs: BTreeMap<Side, u32>,
 }
+
+/// What a pod's interface runs.
+pub const OF_PODS: [(Side, &str); 2] = [(Side::Ingress, FROM_POD), (Side::Egress, TO_POD)];
 
 /// One change of the filters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,26 +55,32 @@ pub enum Operation {
     Remove(Place),
 }
 
-/// What leads from the observed interfaces to ones that all run the program with id `current`
-/// (`None`: one that has no id yet). `linked` says whether an interface has a link instead.
+/// What leads from the observed interfaces to ones that all run the programs with the ids that
+/// `current` gives (`None`: one that has no id yet). `linked` says whether a program runs on
+/// an interface by a link instead.
 #[must_use]
 pub fn diff(
     observed: &BTreeMap<String, Observed>,
-    linked: impl Fn(&str) -> bool,
-    current: Option<u32>,
+    linked: impl Fn(&str, &str) -> bool,
+    current: impl Fn(&str) -> Option<u32>,
 ) -> Vec<Operation> {
-    let stale = |interface: &Observed| match interface.program_id {
-        Some(id) => Some(id) != current,
-        None => interface.up,
-    };
-    observed
-        .iter()
-        .filter(|(name, interface)| stale(interface) && !linked(name))
-        .map(|(name, interface)| Operation::Put {
-            program: FROM_POD,
-            place: (name.clone(), Side::Ingress),
-            replaces: interface.program_id.is_some(),
+    let put = |name: &str, interface: &Observed, (side, program)| {
+        let id = interface.programs.get(&side).copied();
+        let stale = match id {
+            Some(_) => id != current(program),
+            None => interface.up,
+        };
+        stale.then(|| Operation::Put {
+            program,
+            place: (name.to_owned(), side),
+            replaces: id.is_some(),
         })
+    };
+    let all = observed
+        .iter()
+        .flat_map(|one| OF_PODS.map(|of_pods| (one, of_pods)));
+    all.filter(|((name, _), (_, program))| !linked(program, name))
+        .filter_map(|((name, interface), of_pods)| put(name, interface, of_pods))
         .collect()
 }
 
@@ -142,53 +152,62 @@ impl fmt::Display for Operation {
 mod tests {
     use super::*;
 
+    fn mk_observed(up: bool, ingress: Option<u32>, egress: Option<u32>) -> Observed {
+        let programs = [(Side::Ingress, ingress), (Side::Egress, egress)];
+        let programs = programs
+            .into_iter()
+            .filter_map(|(side, id)| Some((side, id?)));
+        Observed {
+            ifindex: 2,
+            up,
+            programs: programs.collect(),
+        }
+    }
+
     #[test]
-    fn each_interface_comes_to_run_the_current_program() {
-        let rows = [
-            ("fn-current", 2, true, Some(7), None),
-            ("fn-in-the-making", 3, false, None, None),
-            ("fn-linked", 4, true, None, None),
+    fn each_interface_comes_to_run_the_current_programs() {
+        let rows: [(&str, Observed, &[&str]); 7] = [
+            ("fn-current", mk_observed(true, Some(7), Some(7)), &[]),
+            ("fn-in-the-making", mk_observed(false, None, None), &[]),
+            ("fn-linked", mk_observed(true, None, None), &[]),
             (
                 "fn-lost",
-                5,
-                true,
-                None,
-                Some("attach from_pod to fn-lost by a filter"),
+                mk_observed(true, None, None),
+                &[
+                    "attach from_pod to fn-lost by a filter",
+                    "attach to_pod to fn-lost by a filter",
+                ],
+            ),
+            (
+                "fn-of-an-older-plugin",
+                mk_observed(true, Some(7), None),
+                &["attach to_pod to fn-of-an-older-plugin by a filter"],
             ),
             (
                 "fn-old",
-                6,
-                true,
-                Some(6),
-                Some("put the current from_pod into the filter of fn-old"),
+                mk_observed(true, Some(6), Some(7)),
+                &["put the current from_pod into the filter of fn-old"],
+            ),
+            (
+                "fn-old-too",
+                mk_observed(true, Some(7), Some(6)),
+                &["put the current to_pod into the filter of fn-old-too"],
             ),
         ];
-        let observed = rows
-            .iter()
-            .map(|(name, ifindex, up, program_id, _)| {
-                let observed = Observed {
-                    ifindex: *ifindex,
-                    up: *up,
-                    program_id: *program_id,
-                };
-                ((*name).to_owned(), observed)
-            })
-            .collect();
-        let puts = diff(&observed, |name| name == "fn-linked", Some(7));
+        let expected: Vec<&str> = rows.iter().flat_map(|row| row.2).copied().collect();
+        let observed = rows.map(|(name, observed, _)| (name.to_owned(), observed));
+        let puts = diff(&observed.into(), |_, name| name == "fn-linked", |_| Some(7));
         let lines: Vec<String> = puts.iter().map(ToString::to_string).collect();
-        let expected: Vec<&str> = rows.iter().filter_map(|row| row.4).collect();
         assert_eq!(lines, expected);
     }
 
     #[test]
     fn a_program_about_to_be_replaced_makes_every_filter_stale() {
-        let observed = Observed {
-            ifindex: 2,
-            up: true,
-            program_id: Some(7),
-        };
+        let observed = mk_observed(true, Some(7), Some(8));
         let observed = BTreeMap::from([("fn1".to_owned(), observed)]);
-        assert_eq!(diff(&observed, |_| false, None).len(), 1);
+        let current = |name: &str| (name == FROM_POD).then_some(7);
+        assert_eq!(diff(&observed, |_, _| false, current).len(), 1);
+        assert_eq!(diff(&observed, |_, _| false, |_| None).len(), 2);
     }
 
     #[test]

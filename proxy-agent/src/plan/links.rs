@@ -71,14 +71,46 @@ pub enum Operation {
     },
 }
 
-/// Start of the names of the links on pods' interfaces: the CNI plugin makes and removes them.
-const POD_LINK: &str = "from_pod-";
+/// The program of a link on a pod's interface, by the name of its pin. The CNI plugin makes and
+/// removes them.
+fn pods_program(pin: &str) -> Option<&'static str> {
+    [program::FROM_POD, program::TO_POD]
+        .into_iter()
+        .find(|program| {
+            pin.strip_prefix(program)
+                .is_some_and(|rest| rest.starts_with('-'))
+        })
+}
 
-/// Whether a pod's interface runs `from_pod` by a link.
-#[must_use]
-pub fn is_linked(links: &BTreeMap<String, Observed>, interface: &str) -> bool {
-    let link = links.get(&format!("{POD_LINK}{interface}"));
+/// Whether a pod's interface runs that program by a link.
+fn is_linked(links: &BTreeMap<String, Observed>, program: &str, interface: &str) -> bool {
+    let link = links.get(&format!("{program}-{interface}"));
     link.is_some_and(|link| link.hook != Hook::Gone)
+}
+
+/// Whether a pod's interface runs that program by a link, or is to, as [`of_pods`] has it.
+#[must_use]
+pub fn has_link(links: &BTreeMap<String, Observed>, program: &str, interface: &str) -> bool {
+    let programs = [program, program::FROM_POD];
+    programs
+        .iter()
+        .any(|program| is_linked(links, program, interface))
+}
+
+/// The links of `to_pod` on those of `interfaces` that run `from_pod` by one: an older plugin made
+/// none, and nobody else puts a lost one back.
+#[must_use]
+pub fn of_pods<'a>(
+    observed: &BTreeMap<String, Observed>,
+    interfaces: impl Iterator<Item = &'a str>,
+) -> BTreeMap<String, Wanted> {
+    let program = program::TO_POD;
+    let linked = interfaces.filter(|name| is_linked(observed, program::FROM_POD, name));
+    let wanted = linked.map(|interface| {
+        let hook = Hook::Egress(interface.to_owned());
+        (format!("{program}-{interface}"), Wanted { program, hook })
+    });
+    wanted.collect()
 }
 
 /// The links of the node itself: its uplinks, its tunnels, and its cgroup if sockets are
@@ -127,8 +159,8 @@ pub fn wanted<'a>(
 /// What leads from the observed links to the wanted ones. `current` gives the id of the program
 /// of that name that should run now.
 ///
-/// A pod's link is only kept current, or removed once its interface is gone: whether it should
-/// be there is the CNI plugin's to say.
+/// A pod's link that is not among the wanted is only kept current, or removed once its interface is
+/// gone: whether it should be there is the CNI plugin's to say.
 #[must_use]
 pub fn diff(
     observed: &BTreeMap<String, Observed>,
@@ -153,16 +185,14 @@ pub fn diff(
                     wanted: wish.clone(),
                 });
             }
-            None if pin.starts_with(POD_LINK) && link.hook != Hook::Gone => {
-                if current(program::FROM_POD) != Some(link.program_id) {
-                    let program = program::FROM_POD;
-                    operations.push(Operation::Swap {
-                        pin: pin.clone(),
-                        program,
-                    });
-                }
-            }
-            None => operations.push(Operation::Detach { pin: pin.clone() }),
+            None => match pods_program(pin).filter(|_| link.hook != Hook::Gone) {
+                Some(program) if current(program) == Some(link.program_id) => {}
+                Some(program) => operations.push(Operation::Swap {
+                    pin: pin.clone(),
+                    program,
+                }),
+                None => operations.push(Operation::Detach { pin: pin.clone() }),
+            },
         }
     }
     let missing = wanted
@@ -203,92 +233,4 @@ impl fmt::Display for Hook {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ingress(name: &str) -> Hook {
-        Hook::Ingress(name.into())
-    }
-
-    fn egress(name: &str) -> Hook {
-        Hook::Egress(name.into())
-    }
-
-    fn link(program_id: u32, hook: Hook) -> Observed {
-        Observed { program_id, hook }
-    }
-
-    /// The current id of every program is 10.
-    fn lines(observed: &[(&str, Observed)], wanted: &BTreeMap<String, Wanted>) -> Vec<String> {
-        let observed = observed
-            .iter()
-            .map(|(pin, link)| ((*pin).into(), link.clone()))
-            .collect();
-        diff(&observed, wanted, |_| Some(10))
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    #[test]
-    fn a_fresh_node_attaches_all() {
-        let lines = lines(
-            &[],
-            &wanted(["eth0"].into_iter(), ["tunnel"].into_iter(), Some(77)),
-        );
-        assert_eq!(
-            lines,
-            [
-                "attach connect4 to cgroup 77 as link connect4",
-                "attach connect6 to cgroup 77 as link connect6",
-                "attach from_network to tcx ingress of eth0 as link from_network-eth0",
-                "attach from_network to tcx ingress of tunnel as link from_network-tunnel",
-                "attach getpeername4 to cgroup 77 as link getpeername4",
-                "attach getpeername6 to cgroup 77 as link getpeername6",
-                "attach recvmsg4 to cgroup 77 as link recvmsg4",
-                "attach recvmsg6 to cgroup 77 as link recvmsg6",
-                "attach sendmsg4 to cgroup 77 as link sendmsg4",
-                "attach sendmsg6 to cgroup 77 as link sendmsg6",
-                "attach to_network to tcx egress of eth0 as link to_network-eth0",
-            ]
-        );
-    }
-
-    #[test]
-    fn what_is_right_stays_and_what_is_old_is_swapped() {
-        let rows = [
-            ("from_network-eth0", link(10, ingress("eth0"))),
-            ("to_network-eth0", link(9, egress("eth0"))),
-            ("from_pod-fn01", link(10, ingress("fn01"))),
-            ("from_pod-fn02", link(9, ingress("fn02"))),
-        ];
-        assert_eq!(
-            lines(&rows, &wanted(["eth0"].into_iter(), [].into_iter(), None)),
-            [
-                "put the current from_pod into link from_pod-fn02",
-                "put the current to_network into link to_network-eth0",
-            ]
-        );
-    }
-
-    #[test]
-    fn what_hangs_on_the_wrong_thing_is_moved_and_what_hangs_nowhere_goes() {
-        let rows = [
-            ("connect4", link(10, Hook::Cgroup(5))),
-            ("from_network-eth0", link(10, Hook::Gone)),
-            ("from_network-eth1", link(10, ingress("eth1"))),
-            ("from_pod-fn01", link(10, Hook::Gone)),
-            ("to_network-eth0", link(10, egress("eth0"))),
-        ];
-        assert_eq!(
-            lines(&rows, &wanted(["eth0"].into_iter(), [].into_iter(), None)),
-            [
-                "remove link connect4",
-                "remove link from_network-eth0",
-                "attach from_network to tcx ingress of eth0 as link from_network-eth0",
-                "remove link from_network-eth1",
-                "remove link from_pod-fn01",
-            ]
-        );
-    }
-}
+mod tests;
