@@ -5,6 +5,7 @@
 //! under the Service they belong to. An object equal to the one already held is no change.
 
 mod apply;
+mod pods;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use self::pods::Pods;
 use crate::name::{ServiceName, SliceName};
 use crate::object::{EndpointSlice, Hints, Node, Service};
 
@@ -94,6 +96,7 @@ pub struct ClusterIndex {
     /// Which Services list an endpoint *with a hostname* at an address.
     hostnames: BTreeSet<(IpAddr, ServiceName)>,
     nodes: BTreeMap<Arc<str>, Node>,
+    pods: Pods,
     /// Names of nodes and zones as the endpoints repeat them, each kept once.
     shared: BTreeSet<Arc<str>>,
     /// Hints as the endpoints repeat them, likewise.

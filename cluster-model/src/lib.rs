@@ -16,9 +16,9 @@ pub mod view;
 pub mod testing;
 
 pub use index::{Changes, ClusterIndex, Dirty};
-pub use name::{Family, Protocol, ServiceName, SliceName};
+pub use name::{Family, PodName, Protocol, ServiceName, SliceName};
 pub use object::{
-    Endpoint, EndpointSlice, Hints, Node, Service, ServiceKind, ServicePort, SlicePort,
+    Endpoint, EndpointSlice, Hints, Node, Pod, Service, ServiceKind, ServicePort, SlicePort,
     TrafficPolicy,
 };
 pub use view::{

@@ -55,6 +55,25 @@ impl fmt::Display for SliceName {
     }
 }
 
+/// Namespace and name of a Pod.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodName {
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The name, such as `web-7c5d-x7k2p`.
+    pub name: Arc<str>,
+}
+
+impl PodName {
+    /// The name of the Pod `name` in `namespace`.
+    pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
 /// Transport protocol of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use ipnet::IpNet;
 
-use crate::name::{Family, Protocol, ServiceName, SliceName};
+use crate::name::{Family, PodName, Protocol, ServiceName, SliceName};
 
 /// A Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,4 +165,15 @@ pub struct Node {
     /// Whether it is going: it has a deletion timestamp, or the cluster autoscaler's taint
     /// `ToBeDeletedByClusterAutoscaler`.
     pub leaving: bool,
+}
+
+/// A Pod that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Namespace and name.
+    pub name: PodName,
+    /// `status.podIPs`, at most one a family. Empty until it has a network.
+    pub addresses: Box<[IpAddr]>,
+    /// `spec.hostNetwork`: its addresses are its node's.
+    pub host_network: bool,
 }

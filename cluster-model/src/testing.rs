@@ -4,9 +4,12 @@
 
 mod endpoint;
 mod node;
+mod pod;
 mod service;
 
 use std::net::IpAddr;
+
+pub use pod::mk_pod;
 
 use crate::index::ClusterIndex;
 use crate::name::{Family, ServiceName};

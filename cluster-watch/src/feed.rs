@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::contact::Contact;
 use crate::watch::follow;
-use crate::wire::{NodeObject, ServiceObject, SliceObject};
+use crate::wire::{NodeObject, PodObject, ServiceObject, SliceObject};
 
 /// What to watch besides Services and their slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Selection {
     pub nodes: bool,
     /// Slices of headless Services: DNS answers from them, the proxy has no use for them.
     pub headless: bool,
+    /// Pods: DNS verifies pods' names by them, and tells clients' namespaces.
+    pub pods: bool,
 }
 
 /// The cluster as the API server last told it, kept up to date by tasks in the background.
@@ -45,10 +47,15 @@ pub(crate) struct Shared {
 
 /// Starts to watch what `selection` says. Must be called within a tokio runtime.
 pub fn spawn(client: Client, selection: Selection) -> Feed {
-    let Selection { nodes, headless } = selection;
+    let Selection {
+        nodes,
+        headless,
+        pods,
+    } = selection;
     let kinds = ["services", "endpointslices"]
         .into_iter()
-        .chain(nodes.then_some("nodes"));
+        .chain(nodes.then_some("nodes"))
+        .chain(pods.then_some("pods"));
     let shared = Arc::new(Shared::new(kinds));
     let slices = (!headless).then_some("!service.kubernetes.io/headless");
 
@@ -64,7 +71,10 @@ pub fn spawn(client: Client, selection: Selection) -> Feed {
         shared.clone(),
     ));
     if nodes {
-        tasks.spawn(follow::<NodeObject>(client, None, shared.clone()));
+        tasks.spawn(follow::<NodeObject>(client.clone(), None, shared.clone()));
+    }
+    if pods {
+        tasks.spawn(follow::<PodObject>(client, None, shared.clone()));
     }
     Feed {
         shared,

@@ -5,6 +5,7 @@
 //! slice without a Service) is left out in silence.
 
 mod node;
+mod pod;
 mod service;
 mod slice;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::wire::{List, Loose, PortFields};
 
 pub(crate) use node::node;
+pub(crate) use pod::pod;
 pub(crate) use service::service;
 pub(crate) use slice::slice;
 

@@ -7,7 +7,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cluster_model::{ClusterIndex, EndpointSlice, Node, Service, ServiceName, SliceName};
+use cluster_model::{
+    ClusterIndex, EndpointSlice, Node, Pod, PodName, Service, ServiceName, SliceName,
+};
 use futures::StreamExt;
 use kube::runtime::watcher as events_of;
 use kube::runtime::watcher::{self, Event};
@@ -18,7 +20,7 @@ use crate::contact::{Contact, observed};
 use crate::feed::Shared;
 use crate::retry::{Failure, Retry};
 use crate::trim::{self, LeftOut};
-use crate::wire::{NodeObject, ServiceObject, SliceObject};
+use crate::wire::{NodeObject, PodObject, ServiceObject, SliceObject};
 
 /// A kind that feeds the index: how it is trimmed, and where it goes.
 pub(crate) trait Watched:
@@ -216,5 +218,22 @@ impl Watched for NodeObject {
     }
     fn replace(index: &mut ClusterIndex, models: Vec<Node>) {
         index.replace_nodes(models);
+    }
+}
+
+impl Watched for PodObject {
+    type Model = Pod;
+
+    fn trim(self, left_out: &mut Vec<LeftOut>) -> Option<Pod> {
+        trim::pod(self, left_out)
+    }
+    fn apply(index: &mut ClusterIndex, model: Pod) {
+        index.apply_pod(model);
+    }
+    fn delete(index: &mut ClusterIndex, namespace: &str, name: &str) {
+        index.delete_pod(&PodName::new(namespace, name));
+    }
+    fn replace(index: &mut ClusterIndex, models: Vec<Pod>) {
+        index.replace_pods(models);
     }
 }

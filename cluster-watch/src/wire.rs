@@ -174,6 +174,32 @@ pub(crate) struct NodeAddress {
     pub(crate) address: String,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PodObject {
+    #[serde(deserialize_with = "metadata")]
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) spec: Option<Loose<PodSpec>>,
+    pub(crate) status: Option<Loose<PodStatus>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PodSpec {
+    pub(crate) host_network: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct PodStatus {
+    pub(crate) phase: Option<String>,
+    #[serde(rename = "podIPs")]
+    pub(crate) pod_ips: List<Loose<PodIp>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PodIp {
+    pub(crate) ip: Option<String>,
+}
+
 /// When the change happened that a slice tells of (RFC 3339), written by its controller.
 pub(crate) const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
@@ -260,3 +286,4 @@ resource!(
     "endpointslices"
 );
 resource!(NodeObject, ClusterResourceScope, "", "Node", "nodes");
+resource!(PodObject, NamespaceResourceScope, "", "Pod", "pods");

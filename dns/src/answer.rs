@@ -21,6 +21,15 @@ const MAX_CHAIN: usize = 8;
 /// whoever gets more targets asks for those it uses.
 const MAX_GLUE: usize = 16;
 
+/// What becomes of a question.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is ours: this is the answer.
+    Ours(Answer),
+    /// The name is somebody else's.
+    Elsewhere,
+}
+
 /// An answer, still without the header's identity and flags.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -29,6 +38,8 @@ pub(crate) struct Answer {
     pub(crate) answers: Vec<Record>,
     pub(crate) authority: Vec<Record>,
     pub(crate) additional: Vec<Record>,
+    /// Where the last CNAME of the answer leads, if that is out of the zone.
+    pub(crate) leads_to: Option<Name>,
 }
 
 impl Answer {
@@ -40,6 +51,7 @@ impl Answer {
             answers: Vec::new(),
             authority: Vec::new(),
             additional: Vec::new(),
+            leads_to: None,
         }
     }
 }
@@ -55,30 +67,33 @@ pub(crate) fn answer(
     name: &Name,
     kind: RecordType,
     turn: usize,
-) -> Answer {
+) -> Verdict {
     let lower = name.to_lowercase();
     let subject = subject(zone, &lower);
-    if subject == Subject::Outside || matches!(kind, RecordType::AXFR | RecordType::IXFR) {
-        return Answer::bare(ResponseCode::Refused);
+    if matches!(kind, RecordType::AXFR | RecordType::IXFR) {
+        return Verdict::Ours(Answer::bare(ResponseCode::Refused));
+    }
+    if subject == Subject::Outside {
+        return Verdict::Elsewhere;
     }
     let Some(index) = index else {
-        return Answer::bare(ResponseCode::ServFail);
+        return Verdict::Ours(Answer::bare(ResponseCode::ServFail));
     };
     let reverse = matches!(subject, Subject::Reverse(_));
     let found = records(zone, index, subject);
     if reverse && found.is_none() {
         // Not an address of ours, and so not a name of ours.
-        return Answer::bare(ResponseCode::Refused);
+        return Verdict::Elsewhere;
     }
-    Asked {
+    let asked = Asked {
         zone,
         index,
         name,
         kind,
         turn,
         reverse,
-    }
-    .answer(found)
+    };
+    Verdict::Ours(asked.answer(found))
 }
 
 /// A question that is ours to answer.
@@ -107,7 +122,7 @@ impl Asked<'_> {
                 .trim_to(usize::from(self.zone.apex().num_labels()));
             answer
                 .authority
-                .push(self.zone.record(apex, self.zone.soa()));
+                .push(self.zone.record(apex, self.zone.soa().clone()));
         }
         answer.additional = self.glue(&answer.answers);
         answer
@@ -131,6 +146,7 @@ impl Asked<'_> {
             let lower = target.to_lowercase();
             let next = subject(self.zone, &lower);
             if matches!(next, Subject::Outside | Subject::Reverse(_)) {
+                answer.leads_to = Some(target);
                 return false;
             }
             found = records(self.zone, self.index, next);

@@ -10,6 +10,8 @@ use clap::{Parser, value_parser};
 use cluster_model::ServiceName;
 use hickory_proto::rr::Name;
 
+use crate::zone::PodNames;
+
 /// Answers the names of Kubernetes Services and endpoints.
 #[derive(Debug, Parser)]
 #[command(name = "flatnet-dns", version)]
@@ -58,6 +60,9 @@ pub(crate) struct Args {
         value_parser = service
     )]
     pub(crate) dns_service: ServiceName,
+    /// Which names of pods (`a-b-c-d.NAMESPACE.pod.ZONE`) there are
+    #[arg(long, env = "FLATNET_DNS_PODS", value_enum, default_value_t)]
+    pub(crate) pods: PodNames,
     /// How long to go on answering after SIGTERM, in seconds
     #[arg(
         long,

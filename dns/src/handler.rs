@@ -14,7 +14,7 @@ use hickory_server::net::runtime::Time;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
 
-use crate::answer::{Answer, answer};
+use crate::answer::{Answer, Verdict, answer};
 use crate::zone::Zone;
 
 /// Largest UDP answer we send, whatever the client offers to take.
@@ -56,13 +56,17 @@ impl Handler {
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let index = self.feed.is_synced().then(|| self.feed.read());
-        answer(
+        let verdict = answer(
             &self.zone,
             index.as_deref(),
             query.name(),
             query.query_type(),
             turn,
-        )
+        );
+        match verdict {
+            Verdict::Ours(answer) => answer,
+            Verdict::Elsewhere => Answer::bare(ResponseCode::Refused),
+        }
     }
 }
 
@@ -79,6 +83,7 @@ impl RequestHandler for Handler {
             answers,
             authority,
             additional,
+            leads_to: _,
         } = self.answer(request);
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.response_code = code;

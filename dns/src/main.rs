@@ -28,7 +28,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::Args;
 use crate::handler::Handler;
 use crate::listen::Listeners;
-use crate::zone::Zone;
+use crate::zone::{PodNames, Zone};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -64,14 +64,16 @@ async fn run(args: Args) -> anyhow::Result<()> {
         ttl,
         dns_service,
         drain,
+        pods,
     } = args;
     let client = cluster_watch::client(api_server.as_deref(), kubeconfig.as_deref()).await?;
     let needed = Selection {
         nodes: false,
         headless: true,
+        pods: pods == PodNames::Verified,
     };
     let feed = cluster_watch::spawn(client, needed);
-    let zone = Zone::new(zone, ttl, serial(), dns_service);
+    let zone = Zone::new(zone, ttl, serial(), dns_service).with_pod_names(pods);
 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), zone = %zone.apex(), ttl, "flatnet-dns");
     let handler = Handler::new(feed.clone(), Arc::new(zone));

@@ -35,6 +35,12 @@ pub(crate) enum Subject<'a> {
     Port(&'a str, Protocol, ServiceLabels<'a>),
     /// `<hostname>.<svc>.<ns>.svc.<zone>`
     Endpoint(&'a str, ServiceLabels<'a>),
+    /// `pod.<zone>`
+    PodLevel,
+    /// `<ns>.pod.<zone>`
+    PodNamespace(&'a str),
+    /// `<a-b-c-d>.<ns>.pod.<zone>`
+    Pod(&'a str, &'a str),
     /// A name in the zone that nothing can have.
     Nothing,
 }
@@ -65,6 +71,9 @@ pub(crate) fn subject<'a>(zone: &Zone, name: &'a Name) -> Subject<'a> {
         ["dns"] => Subject::ServerLevel,
         ["ns", "dns"] => Subject::Server,
         [ref names @ .., "svc"] => below_svc(names),
+        ["pod"] => Subject::PodLevel,
+        [namespace, "pod"] => Subject::PodNamespace(namespace),
+        [address, namespace, "pod"] => Subject::Pod(address, namespace),
         _ => Subject::Nothing,
     }
 }
@@ -165,7 +174,16 @@ mod tests {
                 Subject::Nothing,
             ),
             ("web.default.cluster.local.", Subject::Nothing),
-            ("10-244-1-2.default.pod.cluster.local.", Subject::Nothing),
+            ("pod.cluster.local.", Subject::PodLevel),
+            (
+                "default.pod.cluster.local.",
+                Subject::PodNamespace("default"),
+            ),
+            (
+                "10-244-1-2.default.pod.cluster.local.",
+                Subject::Pod("10-244-1-2", "default"),
+            ),
+            ("a.10-244-1-2.default.pod.cluster.local.", Subject::Nothing),
         ];
         for (name, wanted) in rows {
             let name = Name::from_ascii(name).expect(name);

@@ -13,7 +13,7 @@ use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, PTR, SRV, TXT};
 use hickory_proto::rr::{Name, RData};
 
 use crate::question::{ServiceLabels, Subject};
-use crate::zone::Zone;
+use crate::zone::{PodNames, Zone};
 
 /// Version of the DNS-Based Service Discovery specification that these records follow.
 const SCHEMA: &str = "1.1.0";
@@ -31,9 +31,12 @@ pub(crate) fn records(
     match subject {
         Subject::Outside | Subject::Nothing => None,
         Subject::Reverse(address) => some_or_absent(pointers(zone, index, address)),
-        Subject::Apex => Some(vec![zone.soa(), RData::NS(NS(zone.server()))]),
+        Subject::Apex => Some(vec![zone.soa().clone(), RData::NS(NS(zone.server()))]),
         Subject::SchemaVersion => Some(vec![RData::TXT(TXT::new(vec![SCHEMA.to_owned()]))]),
         Subject::ServerLevel | Subject::ServiceLevel => Some(Vec::new()),
+        Subject::PodLevel | Subject::PodNamespace(_) | Subject::Pod(..) => {
+            of_pods(zone.pod_names(), index, subject)
+        }
         Subject::Server => {
             let service = index.service(zone.dns_service());
             Some(service.map_or_else(Vec::new, |s| addresses(s.cluster_ips.iter().copied())))
@@ -76,6 +79,25 @@ fn of_service(index: &ClusterIndex, service: &Service) -> Option<Vec<RData>> {
             target.set_fqdn(true);
             Some(vec![RData::CNAME(CNAME(target))])
         }
+    }
+}
+
+/// The part of the tree that pods have.
+fn of_pods(mode: PodNames, index: &ClusterIndex, subject: Subject<'_>) -> Option<Vec<RData>> {
+    if mode == PodNames::Disabled {
+        return None;
+    }
+    let verified = mode == PodNames::Verified;
+    match subject {
+        Subject::PodLevel => Some(Vec::new()),
+        // Unverified, there are names below every namespace; a level with names below it exists.
+        Subject::PodNamespace(name) => (!verified || index.namespace_has_pods(name)).then(Vec::new),
+        Subject::Pod(label, namespace) => {
+            let address = pod_address(label)?;
+            let exists = !verified || index.pod_lives_at(namespace, address);
+            exists.then(|| addresses([address]))
+        }
+        _ => None,
     }
 }
 
@@ -212,6 +234,15 @@ fn undashed(label: &str) -> Option<IpAddr> {
             .map(IpAddr::V6),
         _ => None,
     }
+}
+
+/// The address in a pod's name: four numbers, or an IPv6 address with dashes for its colons, in
+/// full or, as the usual server takes it, shortened.
+fn pod_address(label: &str) -> Option<IpAddr> {
+    undashed(label).or_else(|| {
+        let colons = label.replace('-', ":");
+        colons.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,21 @@
 //! The cluster's zone: its name, and the records that do not depend on any Service.
 
+use clap::ValueEnum;
 use cluster_model::ServiceName;
 use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name, RData, Record};
+
+/// Which names of the form `<a-b-c-d>.<ns>.pod.<zone>` there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum PodNames {
+    /// None.
+    Disabled,
+    /// That of any well-formed address in any namespace, whether there is such a pod or not.
+    #[default]
+    Insecure,
+    /// Those of pods that live in that namespace. Watches pods.
+    Verified,
+}
 
 /// The zone this server is the authority for.
 #[derive(Debug)]
@@ -11,21 +24,34 @@ pub(crate) struct Zone {
     apex: Name,
     labels: Vec<Box<[u8]>>,
     ttl: u32,
-    serial: u32,
     dns_service: ServiceName,
+    pod_names: PodNames,
+    soa: RData,
 }
 
 impl Zone {
     /// The zone at `apex` (lower case), whose records may be kept for `ttl` seconds.
     pub(crate) fn new(apex: Name, ttl: u32, serial: u32, dns_service: ServiceName) -> Self {
         let labels = apex.iter().map(Box::from).collect();
+        let soa = soa(&apex, ttl, serial);
         Self {
             apex,
             labels,
             ttl,
-            serial,
             dns_service,
+            pod_names: PodNames::default(),
+            soa,
         }
+    }
+
+    /// The same zone with these names of pods.
+    #[must_use]
+    pub(crate) fn with_pod_names(self, pod_names: PodNames) -> Self {
+        Self { pod_names, ..self }
+    }
+
+    pub(crate) fn pod_names(&self) -> PodNames {
+        self.pod_names
     }
 
     pub(crate) fn apex(&self) -> &Name {
@@ -62,31 +88,36 @@ impl Zone {
 
     /// The name server's name.
     pub(crate) fn server(&self) -> Name {
-        self.name_of(&["ns", "dns"])
-            .unwrap_or_else(|| self.apex.clone())
+        below(&self.apex, &["ns", "dns"])
     }
 
     /// The zone's SOA. Its TTL and minimum are what resolvers keep a denial for (RFC 2308).
-    pub(crate) fn soa(&self) -> RData {
-        let mailbox = self
-            .name_of(&["hostmaster"])
-            .unwrap_or_else(|| self.apex.clone());
-        // Refresh, retry and expire are for secondaries, which there are none of.
-        let (refresh, retry, expire) = (7200, 1800, 86400);
-        let server = self.server();
-        RData::SOA(SOA::new(
-            server,
-            mailbox,
-            self.serial,
-            refresh,
-            retry,
-            expire,
-            self.ttl,
-        ))
+    pub(crate) fn soa(&self) -> &RData {
+        &self.soa
     }
 
     /// A record of the zone.
     pub(crate) fn record(&self, owner: Name, data: RData) -> Record {
         Record::from_rdata(owner, self.ttl, data)
     }
+}
+
+fn soa(apex: &Name, ttl: u32, serial: u32) -> RData {
+    // Refresh, retry and expire are for secondaries, which there are none of.
+    let (refresh, retry, expire) = (7200, 1800, 86400);
+    RData::SOA(SOA::new(
+        below(apex, &["ns", "dns"]),
+        below(apex, &["hostmaster"]),
+        serial,
+        refresh,
+        retry,
+        expire,
+        ttl,
+    ))
+}
+
+/// A name of the zone's own, or the zone's name where that would be longer than names can be.
+fn below(apex: &Name, labels: &[&str]) -> Name {
+    let inner = labels.iter().map(|label| label.as_bytes());
+    Name::from_labels(inner.chain(apex.iter())).unwrap_or_else(|_| apex.clone())
 }

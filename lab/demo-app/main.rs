@@ -97,6 +97,9 @@ enum Command {
         /// All from one connected socket, as one flow
         #[arg(long)]
         one_socket: bool,
+        /// Bytes of each datagram, and of the answer, as long as that needs no more
+        #[arg(long)]
+        size: Option<u16>,
     },
 }
 
@@ -155,13 +158,15 @@ async fn run(command: Command) -> anyhow::Result<bool> {
             timeout_ms,
             interval_ms,
             one_socket,
+            size,
         } => {
             let pace = udp::Pace {
                 count,
                 timeout: ms(timeout_ms),
                 interval: ms(interval_ms),
             };
-            udp::ask(&address, &pace, one_socket).await
+            let question = answer::question(size.map(usize::from));
+            udp::ask(&address, &pace, &question, one_socket).await
         }
     }
 }

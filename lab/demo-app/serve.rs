@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, LARGEST};
 
 /// Serves until SIGTERM, and `drain` longer: an endpoint is taken out of the Service at the same
 /// time as its process is asked to end, so for a moment clients still come.
@@ -76,11 +76,11 @@ fn canonical(client: SocketAddr) -> SocketAddr {
 }
 
 async fn echo_datagrams(socket: UdpSocket) {
-    let mut datagram = [0; 1500];
+    let mut datagram = vec![0; LARGEST];
     loop {
         // An error is that of one client (such as its ICMP refusal): the next may be well.
-        if let Ok((_length, client)) = socket.recv_from(&mut datagram).await
-            && let Ok(answer) = serde_json::to_vec(&Answer::to(canonical(client)))
+        if let Ok((length, client)) = socket.recv_from(&mut datagram).await
+            && let Ok(answer) = Answer::to(canonical(client)).datagram(&datagram[..length])
         {
             let _clients_loss = socket.send_to(&answer, client).await;
         }

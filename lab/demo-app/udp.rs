@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::UdpSocket;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, LARGEST};
 
 /// How many, how patient, how fast.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,12 @@ pub(crate) struct Pace {
 
 /// Prints every answer; whether all came. Without `one_socket` every datagram is a flow of its
 /// own.
-pub(crate) async fn ask(address: &str, pace: &Pace, one_socket: bool) -> anyhow::Result<bool> {
+pub(crate) async fn ask(
+    address: &str,
+    pace: &Pace,
+    question: &[u8],
+    one_socket: bool,
+) -> anyhow::Result<bool> {
     let mut resolved = tokio::net::lookup_host(address)
         .await
         .with_context(|| format!("resolve {address}"))?;
@@ -35,7 +40,7 @@ pub(crate) async fn ask(address: &str, pace: &Pace, one_socket: bool) -> anyhow:
             Some(socket) => socket,
             None => connected(target).await?,
         };
-        match exchange(&socket, pace.timeout).await {
+        match exchange(&socket, question, pace.timeout).await {
             Ok(answer) => println!("{}", serde_json::to_string(&answer)?),
             Err(error) => {
                 eprintln!("failed: {error:#}");
@@ -57,9 +62,13 @@ async fn connected(target: SocketAddr) -> anyhow::Result<UdpSocket> {
     Ok(socket)
 }
 
-async fn exchange(socket: &UdpSocket, timeout: Duration) -> anyhow::Result<Answer> {
-    let mut answer = [0; 1500];
-    socket.send(b"who?").await.context("send")?;
+async fn exchange(
+    socket: &UdpSocket,
+    question: &[u8],
+    timeout: Duration,
+) -> anyhow::Result<Answer> {
+    let mut answer = vec![0; LARGEST];
+    socket.send(question).await.context("send")?;
     let received = tokio::time::timeout(timeout, socket.recv(&mut answer)).await;
     let length = received
         .with_context(|| format!("no answer in {timeout:?}"))?

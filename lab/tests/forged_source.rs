@@ -106,13 +106,14 @@ fn a_forged_source_is_dropped(families: Families) {
             |argv| lab.in_pod(&sender.name, argv),
             SocketAddr::new(*target, PORT),
         );
-        let (forged, length) = match target {
-            IpAddr::V4(_) => ("10.244.77.7", 32),
-            IpAddr::V6(_) => ("fd00:10:244:77::7", 128),
+        let (forged, length, at_once) = match target {
+            IpAddr::V4(_) => ("10.244.77.7", 32, ""),
+            // Else it is of no use for a moment.
+            IpAddr::V6(_) => ("fd00:10:244:77::7", 128, "nodad"),
         };
         let hop = forgery.next_hop();
         let forge = format!(
-            "ip address add {forged}/{length} dev lo\n\
+            "ip address add {forged}/{length} dev lo {at_once}\n\
              ip route add {target}/{length} via {hop} dev eth0 src {forged}"
         );
         forgery.fails(&forge, &format!("src host {forged}"));
@@ -147,6 +148,11 @@ fn take_another_mac(forgeries: &[Forgery<'_>]) {
 #[test]
 fn a_forged_source_is_dropped_and_counted_over_ipv4() {
     a_forged_source_is_dropped(Families::Ipv4);
+}
+
+#[test]
+fn a_forged_source_is_dropped_and_counted_over_ipv6() {
+    a_forged_source_is_dropped(Families::Ipv6);
 }
 
 #[test]

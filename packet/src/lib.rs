@@ -19,6 +19,7 @@ pub mod ethernet;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod life;
 pub mod refusal;
 pub mod sctp;
 pub mod transport;

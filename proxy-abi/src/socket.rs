@@ -8,6 +8,14 @@
 
 use crate::{Ip, Port};
 
+/// connect() to this address and [`PROBE_PORT`] is refused by the connect program itself: by that the
+/// agent knows that its sockets meet the program. (Of TEST-NET-1, RFC 5737: nobody has it.)
+pub const PROBE_V4: Ip = Ip::v4([192, 0, 2, 171]);
+/// The same for IPv6 (RFC 3849).
+pub const PROBE_V6: Ip = Ip::v6([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xab]);
+/// See [`PROBE_V4`].
+pub const PROBE_PORT: Port = Port::new(1);
+
 /// Key of the map `socket_peers`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

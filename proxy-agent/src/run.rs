@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::args::Options;
 use crate::kernel::events::Events;
+use crate::kernel::probe;
 use crate::kernel::routes::Netlink;
 use crate::pass::{self, Node, PassError, Plan, Waiting, Wish};
 use crate::serve::{Seen, Serve};
@@ -128,8 +129,11 @@ impl Keeper {
     /// changes are followed all the same.
     async fn full(&mut self) -> Instant {
         match self.everything().await {
-            Ok((plan, waiting)) => {
+            Ok((plan, mut waiting)) => {
                 self.retry = RETRY_FIRST;
+                if !probe::socket_programs_work() {
+                    waiting.push(Waiting::SocketPrograms);
+                }
                 if !plan.is_empty() {
                     tracing::info!(operations = plan.len(), "the node is as the cluster says");
                 }
@@ -229,6 +233,7 @@ async fn feed(options: &Options) -> Result<Feed, StartError> {
         Selection {
             nodes: true,
             headless: false,
+            pods: false,
         },
     ))
 }

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use kernel::{Kernel, cgroup_root, counted, endpoint, frontend, ip};
-use proxy_agent::kernel::links;
 use proxy_agent::kernel::programs::{self, Outdated};
+use proxy_agent::kernel::{links, probe};
 use proxy_agent::plan::interfaces::Interfaces;
 use proxy_agent::plan::links as plan;
 
@@ -207,6 +207,17 @@ fn the_nodes_own_address_leads_to_a_host_port_even_without_the_socket_path() {
     let refused = group.connect("inet", "tcp", "127.0.0.1:8001");
     assert_eq!(refused, "Connection refused", "nobody there");
     assert_eq!(group.kernel.counters()["socket-translated"], 4);
+}
+
+#[test]
+fn the_agent_can_tell_whether_sockets_meet_the_programs() {
+    let Some(group) = Group::new("probe") else {
+        return;
+    };
+    assert!(!probe::socket_programs_work(), "this process is outside");
+    let probed = format!("{}:1", std::net::Ipv4Addr::from([192, 0, 2, 171]));
+    assert_eq!(group.connect("inet", "tcp", &probed), "Connection refused");
+    assert_eq!(group.kernel.counters(), counted([]), "and nobody counts it");
 }
 
 #[test]

@@ -41,10 +41,12 @@ pub(crate) fn holds(packet: &Packet, known: &Known, room: &mut Room, client: Cli
 /// just come about.
 #[inline(always)]
 pub(crate) fn note(packet: &Packet, known: &Known, room: &mut Room) {
+    known.touch(packet.flags);
     if known.opening && room.flow.role().is_client() {
+        // With what the packet itself has just changed.
+        known.read(&mut room.flow);
         settle(&packet.key, room);
     }
-    known.touch(packet.flags);
 }
 
 /// A conversation that has just begun, and its client speaks again: if it was answered, it is
@@ -109,7 +111,11 @@ pub(crate) fn make(packet: &Packet, room: &mut Room, hook: Hook) -> Result<Made,
         if answers_past_us(packet, &room.service, hook, &endpoint.0) {
             return Ok(Made::WithoutSource);
         }
-        if ports::claim_as_it_is(&packet.key, room) {
+        // A client on one port who was at the endpoint before, through another frontend, may come
+        // again at once when that is over.
+        if ports::claim_as_it_is(&packet.key, room)
+            || (ports::retire(room, true) && ports::claim_as_it_is(&packet.key, room))
+        {
             commit(&packet.key, room, Counter::FlowCreated)?;
             return Ok(Made::Whole);
         }

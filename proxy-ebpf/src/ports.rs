@@ -2,6 +2,7 @@
 //! never share the tuple of their answers, and none takes that of a socket of the node's own.
 
 use packet::choice;
+use packet::life::{self, Life};
 use proxy_abi::{Counter, FlowKey, Ip, Port, protocol};
 
 use crate::flow;
@@ -18,7 +19,7 @@ const ATTEMPTS: u32 = 16;
 const FIRST_HAIRPIN_PORT: u32 = 61_000;
 
 /// Claims the answers to `room.flow`, the client's half under `key`; whether it could.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn claim_as_it_is(key: &FlowKey, room: &mut Room) -> bool {
     flow::other_half(key, room);
     if maps::claim_flow(&room.answers, &room.other) {
@@ -27,6 +28,43 @@ pub(crate) fn claim_as_it_is(key: &FlowKey, room: &mut Room) -> bool {
     // Ours already: the client's half was pushed out, or another CPU is a packet ahead.
     maps::flow(&room.answers)
         .is_some_and(|known| known.leads_to(&room.other.to) && known.role() == room.other.role())
+}
+
+/// Removes the flow that has the answers `room.answers` if it may be taken for over; whether they
+/// are free now.
+#[inline(never)]
+pub(crate) fn retire(room: &mut Room, pressed: bool) -> bool {
+    let Some(answers) = maps::flow(&room.answers) else {
+        return true;
+    };
+    if answers.role().is_client() {
+        return false;
+    }
+    answers.read(&mut room.other);
+    room.rival = room.other.to.reversed();
+    let (mut seen, state) = answers.life();
+    let (mut opening, mut client) = (answers.opening, 0);
+    if let Some(half) = maps::flow(&room.rival) {
+        let (its_seen, its_state) = half.life();
+        // Time passes, so of two moments the later is the one that the other comes before.
+        if its_seen.wrapping_sub(seen) < u32::MAX / 2 {
+            seen = its_seen;
+        }
+        client = its_state;
+        opening = half.opening;
+    }
+    let life = Life {
+        protocol: room.answers.protocol,
+        opening,
+        states: [client, state],
+        idle: maps::now().wrapping_sub(seen),
+    };
+    if !life::is_over(&life, pressed) {
+        return false;
+    }
+    maps::forget_flow(&room.answers);
+    maps::forget_flow(&room.rival);
+    true
 }
 
 /// Where the new source comes from.
@@ -72,7 +110,13 @@ pub(crate) fn claim(
         let bits = hash.wrapping_add(attempt.wrapping_mul(0x9e37_79b9));
         let port = source.first_port + choice::index(bits, source.ports);
         room.flow.to.source_port = Port::new(port as u16);
-        if !is_sockets(skb, &room.flow.to) && claim_as_it_is(&packet.key, room) {
+        if is_sockets(skb, &room.flow.to) {
+            continue;
+        }
+        let pressed = attempt >= ATTEMPTS / 2;
+        if claim_as_it_is(&packet.key, room)
+            || (retire(room, pressed) && claim_as_it_is(&packet.key, room))
+        {
             return flow::commit(&packet.key, room, counter);
         }
     }

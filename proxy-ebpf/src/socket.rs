@@ -11,6 +11,7 @@
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::programs::SockAddrContext;
 use packet::choice;
+use proxy_abi::socket::{PROBE_PORT, PROBE_V4, PROBE_V6};
 use proxy_abi::{Endpoint, Ip, Port, Treatment, protocol};
 
 use crate::verdict::SocketOutcome;
@@ -96,6 +97,9 @@ fn point(address: &impl Address, connects: bool) -> SocketOutcome {
         _ => return SocketOutcome::NotOurs,
     };
     let dialled = (address.ip(), port(address));
+    if dialled.1 == PROBE_PORT && (dialled.0 == PROBE_V4 || dialled.0 == PROBE_V6) {
+        return SocketOutcome::Probed;
+    }
     let node = maps::this_node();
     let own = is_nodes_address(&dialled.0) && maps::is_nodes_own(address.context(), &node);
     let accelerated = protocol == protocol::TCP && node.socket_path();

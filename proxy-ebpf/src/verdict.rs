@@ -67,7 +67,7 @@ pub(crate) fn verdict(outcome: Result<Outcome, Drop>) -> i32 {
     action
 }
 
-/// What becomes of a connect().
+/// What becomes of a connect() or sendmsg().
 pub(crate) enum SocketOutcome {
     /// The address is no frontend.
     NotOurs,
@@ -75,9 +75,11 @@ pub(crate) enum SocketOutcome {
     Translated,
     /// The frontend has no endpoint.
     Refused,
+    /// The agent asks whether anybody is here.
+    Probed,
 }
 
-/// The action for a connect() and its counter.
+/// The action for a connect() or sendmsg() and its counter.
 #[must_use]
 #[inline(always)]
 pub(crate) fn socket_verdict(outcome: SocketOutcome) -> i32 {
@@ -89,10 +91,17 @@ pub(crate) fn socket_verdict(outcome: SocketOutcome) -> i32 {
         }
         SocketOutcome::Refused => {
             maps::count(Counter::SocketRefused);
-            // Without this the caller would see EPERM (kernel 5.18, commit b44123b4a3dc).
-            // SAFETY: the helper takes a number and stores it for this run of the hook.
-            unsafe { bpf_set_retval(-ECONNREFUSED) };
-            FORBID
+            refuse()
         }
+        SocketOutcome::Probed => refuse(),
     }
+}
+
+/// Ends the system call with ECONNREFUSED.
+#[inline(always)]
+fn refuse() -> i32 {
+    // Without this the caller would see EPERM (kernel 5.18, commit b44123b4a3dc).
+    // SAFETY: the helper takes a number and stores it for this run of the hook.
+    unsafe { bpf_set_retval(-ECONNREFUSED) };
+    FORBID
 }

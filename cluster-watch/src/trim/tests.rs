@@ -3,12 +3,12 @@
 mod policy;
 
 use cluster_model::Protocol::{Sctp, Tcp, Udp};
-use cluster_model::testing::{mk_endpoint, mk_node, mk_service, mk_slice};
+use cluster_model::testing::{mk_endpoint, mk_node, mk_pod, mk_service, mk_slice};
 use cluster_model::{Endpoint, EndpointSlice, Node, Service};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{LeftOut, node, service, slice};
+use super::{LeftOut, node, pod, service, slice};
 
 /// What one conversion gave, the complaints as text.
 type Outcome<T> = (Option<T>, Vec<String>);
@@ -384,4 +384,31 @@ fn nodes() {
     let labels = json!({"topology.kubernetes.io/zone": "a"});
     let object = json!({"metadata": {"name": "n1", "labels": labels}});
     assert_eq!(converted(node, object), (Some(n1().in_zone("a")), vec![]));
+}
+
+#[test]
+fn pods_that_have_not_ended() {
+    let of = |spec: Value, status: Value| {
+        let metadata = json!({"namespace": "shop", "name": "web-1"});
+        converted(
+            pod,
+            json!({"metadata": metadata, "spec": spec, "status": status}),
+        )
+    };
+    let ips = json!([{"ip": "10.244.1.2"}, {"ip": "fd00::2"}]);
+    let web = mk_pod("shop", "web-1", "10.244.1.2").address("fd00::2");
+    let running = |phase: &str| json!({"phase": phase, "podIPs": ips});
+    let nothing = || Vec::<String>::new();
+    assert_eq!(
+        of(json!({}), running("Running")),
+        (Some(web.clone()), nothing())
+    );
+    let host = of(json!({"hostNetwork": true}), running("Running"));
+    assert_eq!(host, (Some(web.host_network()), nothing()));
+    for phase in ["Succeeded", "Failed"] {
+        assert_eq!(of(json!({}), running(phase)), (None, nothing()), "{phase}");
+    }
+    let (pending, said) = of(json!(7), json!({"podIPs": [{"ip": "nowhere"}, {}]}));
+    assert_eq!(pending.map(|pod| pod.addresses.len()), Some(0));
+    assert_eq!(said.len(), 2, "{said:?}");
 }

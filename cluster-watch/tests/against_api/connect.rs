@@ -43,6 +43,7 @@ async fn reached(api: &Api, client: Client) -> String {
         Selection {
             nodes: false,
             headless: true,
+            pods: false,
         },
     );
     let listed = tokio::time::timeout(Duration::from_secs(10), feed.synced()).await;

@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 const AGENT: Selection = Selection {
     nodes: true,
     headless: false,
+    pods: false,
 };
 const DNS: Selection = Selection {
     nodes: false,
     headless: true,
+    pods: false,
 };
 
 /// Longer than kube's first back-off (at most 1.6 s, then twice that), shorter than patience.

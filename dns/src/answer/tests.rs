@@ -1,12 +1,12 @@
 //! The specification as a table: one row a sentence of it, name and type in, the answer out.
 
 use cluster_model::Protocol::{Tcp, Udp};
-use cluster_model::testing::{mk_endpoint, mk_index, mk_service, mk_slice};
+use cluster_model::testing::{mk_endpoint, mk_index, mk_pod, mk_service, mk_slice};
 use cluster_model::{ClusterIndex, EndpointSlice, Service, ServiceName};
 use hickory_proto::rr::{Name, Record, RecordType};
 
-use super::{Answer, answer};
-use crate::zone::Zone;
+use super::{Answer, Verdict, answer};
+use crate::zone::{PodNames, Zone};
 
 const SOA: &str = "authority cluster.local. SOA";
 
@@ -84,14 +84,27 @@ fn index() -> ClusterIndex {
 
 /// The answer as lines: the code (`-` in front if not authoritative), then the records.
 fn asked(index: Option<&ClusterIndex>, name: &str, kind: RecordType) -> Vec<String> {
+    asked_in(&zone(), index, name, kind)
+}
+
+fn asked_in(
+    zone: &Zone,
+    index: Option<&ClusterIndex>,
+    name: &str,
+    kind: RecordType,
+) -> Vec<String> {
     let name = Name::from_ascii(name).expect(name);
+    let Verdict::Ours(answer) = answer(zone, index, &name, kind, 0) else {
+        return vec!["elsewhere".to_owned()];
+    };
     let Answer {
         code,
         authoritative,
         answers,
         authority,
         additional,
-    } = answer(&zone(), index, &name, kind, 0);
+        leads_to,
+    } = answer;
     let line = |section: &str, record: &Record| {
         assert_eq!(record.ttl, 5, "{record}");
         let start = format!("{section}{} {}", record.name, record.record_type());
@@ -106,6 +119,7 @@ fn asked(index: Option<&ClusterIndex>, name: &str, kind: RecordType) -> Vec<Stri
         .chain(answers.iter().map(|record| line("", record)))
         .chain(authority.iter().map(|record| line("authority ", record)))
         .chain(additional.iter().map(|record| line("additional ", record)))
+        .chain(leads_to.map(|target| format!("to {target}")))
         .collect()
 }
 
@@ -238,7 +252,8 @@ fn levels_of_the_tree_exist_without_records() {
             ("_tcp.dual.default.svc.", &["NXDomain", SOA]),
             ("_tcp.down.default.svc.", &["NXDomain", SOA]),
             ("_tcp.gone.default.svc.", &["NXDomain", SOA]),
-            ("default.pod.", &["NXDomain", SOA]),
+            ("pod.", &["NoError", SOA]),
+            ("default.pod.", &["NoError", SOA]),
         ],
     );
 }
@@ -363,7 +378,7 @@ fn external_names() {
     check(
         RecordType::A,
         &[
-            ("ext.default.svc.", &["NoError", ext]),
+            ("ext.default.svc.", &["NoError", ext, "to db.example.com."]),
             (
                 "alias.default.svc.",
                 &[
@@ -420,14 +435,14 @@ fn reverse_names() {
             let early = "PTR e-0.early.default.svc.cluster.local.";
             vec!["NoError".to_owned(), format!("{name} {early}")]
         } else {
-            vec!["-Refused".to_owned()]
+            vec!["elsewhere".to_owned()]
         };
         assert_eq!(ask(&name, RecordType::PTR), wanted, "{name}");
     }
 }
 
 #[test]
-fn other_names_are_refused() {
+fn other_names_are_elsewhere_and_transfers_refused() {
     let index = index();
     for name in [
         "example.com.",
@@ -439,12 +454,12 @@ fn other_names_are_refused() {
     ] {
         assert_eq!(
             asked(Some(&index), name, RecordType::A),
-            ["-Refused"],
+            ["elsewhere"],
             "{name}"
         );
         assert_eq!(
             asked(None, name, RecordType::A),
-            ["-Refused"],
+            ["elsewhere"],
             "{name} before the sync"
         );
     }
@@ -495,7 +510,10 @@ fn several_addresses_take_turns_to_be_first() {
     let index = index();
     let name = Name::from_ascii("db.default.svc.cluster.local.").expect("a name");
     let first = |turn| {
-        let answer = answer(&zone(), Some(&index), &name, RecordType::A, turn);
+        let verdict = answer(&zone(), Some(&index), &name, RecordType::A, turn);
+        let Verdict::Ours(answer) = verdict else {
+            panic!("{name} is ours")
+        };
         assert_eq!(answer.answers.len(), 2);
         answer.answers[0].data.ip_addr()
     };
@@ -516,4 +534,54 @@ fn a_service_without_an_address_yet_exists() {
         ),
         wanted
     );
+}
+
+#[test]
+fn pods_in_three_modes() {
+    use PodNames::{Disabled, Insecure, Verified};
+    let mut index = index();
+    index.apply_pod(mk_pod("default", "web-1", "10.244.9.9").address("fd00:1::9"));
+    let a = |name: &str, data: &str| vec!["NoError".to_owned(), format!("{name} {data}")];
+    let denied = || vec!["NXDomain".to_owned(), SOA.to_owned()];
+    let empty = || vec!["NoError".to_owned(), SOA.to_owned()];
+    let check = |mode, kind, name: &str, wanted: &dyn Fn(&str) -> Vec<String>| {
+        let zone = zone().with_pod_names(mode);
+        let name = format!("{name}pod.cluster.local.");
+        let answer = asked_in(&zone, Some(&index), &name, kind);
+        assert_eq!(answer, wanted(&name), "{mode:?} {name} {kind}");
+    };
+    let (v4, v6) = (RecordType::A, RecordType::AAAA);
+    for name in ["", "default.", "10-244-9-9.default."] {
+        check(Disabled, v4, name, &|_| denied());
+    }
+    for mode in [Insecure, Verified] {
+        check(mode, v4, "", &|_| empty());
+        check(mode, v4, "default.", &|_| empty());
+        check(mode, v4, "10-244-9-9.default.", &|name| {
+            a(name, "A 10.244.9.9")
+        });
+        check(mode, v6, "10-244-9-9.default.", &|_| empty());
+        for long in ["fd00-1--9", "fd00-0001-0000-0000-0000-0000-0000-0009"] {
+            let name = format!("{long}.default.");
+            check(mode, v6, &name, &|name| a(name, "AAAA fd00:1::9"));
+        }
+        for wrong in [
+            "10-244-9.default.",
+            "web-1.default.",
+            "10-244-9-256.default.",
+            "a.b.c.",
+        ] {
+            check(mode, v4, wrong, &|_| denied());
+        }
+    }
+    check(Insecure, v4, "1-2-3-4.gone.", &|name| a(name, "A 1.2.3.4"));
+    check(Insecure, v4, "gone.", &|_| empty());
+    for gone in [
+        "1-2-3-4.default.",
+        "10-244-9-9.kube-system.",
+        "kube-system.",
+        "gone.",
+    ] {
+        check(Verified, v4, gone, &|_| denied());
+    }
 }

@@ -7,6 +7,8 @@
 )]
 
 pub(crate) mod capture;
+pub(crate) mod outside;
+pub(crate) mod place;
 pub(crate) mod servers;
 
 use std::fs;
@@ -52,10 +54,18 @@ pub(crate) fn product(prefix: &str, tools: &[&str]) -> Option<Lab> {
 
 /// As [`product`], with `nodes` nodes on `network`.
 pub(crate) fn product_on(prefix: &str, nodes: u8, network: Network, tools: &[&str]) -> Option<Lab> {
-    let Some(bin_dir) = std::env::var_os("FLATNET_BIN_DIR").map(PathBuf::from) else {
-        skip("FLATNET_BIN_DIR does not say where the product's binaries are");
-        return None;
-    };
+    let bin_dir = bin_dir()?;
+    product_of(&bin_dir, prefix, nodes, network, tools)
+}
+
+/// As [`product_on`], with the binaries in `bin_dir`.
+pub(crate) fn product_of(
+    bin_dir: &Path,
+    prefix: &str,
+    nodes: u8,
+    network: Network,
+    tools: &[&str],
+) -> Option<Lab> {
     let Some(programs) = std::env::var_os("FLATNET_PROGRAMS").map(PathBuf::from) else {
         skip("FLATNET_PROGRAMS does not say where the eBPF object is");
         return None;
@@ -69,11 +79,34 @@ pub(crate) fn product_on(prefix: &str, nodes: u8, network: Network, tools: &[&st
         nodes,
         zones: vec![],
         network,
-        bin_dir,
+        bin_dir: bin_dir.to_owned(),
         programs: Some(programs),
         dns: true,
     };
     Some(Lab::start(Path::new(EXE), options).expect("the lab starts"))
+}
+
+fn bin_dir() -> Option<PathBuf> {
+    let found = std::env::var_os("FLATNET_BIN_DIR").map(PathBuf::from);
+    if found.is_none() {
+        skip("FLATNET_BIN_DIR does not say where the product's binaries are");
+    }
+    found
+}
+
+/// The product's binaries, the agent with `arguments` more; or nothing after having said why not.
+pub(crate) fn agents_with(arguments: &str) -> Option<TempDir> {
+    let product = bin_dir()?;
+    let own = tempfile::tempdir().expect("a directory");
+    for name in ["flatnet-cni", "flatnet-dns", "flatnet-demo"] {
+        symlink(product.join(name), own.path().join(name)).expect("linked");
+    }
+    let agent = own.path().join("flatnet-agent");
+    let real = product.join("flatnet-agent");
+    let script = format!("#!/bin/sh\nexec {} \"$@\" {arguments}\n", real.display());
+    fs::write(&agent, script).expect("written");
+    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).expect("executable");
+    Some(own)
 }
 
 /// As [`product`], with the two-tier application running in it.

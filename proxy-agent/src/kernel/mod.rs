@@ -9,6 +9,7 @@ pub mod maps;
 pub mod namespace;
 pub mod node_maps;
 pub mod pins;
+pub mod probe;
 pub mod programs;
 pub mod routes;
 pub mod rules;

@@ -86,6 +86,8 @@ pub enum Waiting {
     Narrow,
     /// Sockets of the node may have every port.
     Ports,
+    /// The agent's own sockets do not meet the socket programs.
+    SocketPrograms,
 }
 
 impl fmt::Display for Waiting {
@@ -112,6 +114,12 @@ impl fmt::Display for Waiting {
                 out,
                 "the uplinks' MTU is less than 1350 bytes, so VXLAN over IPv6 cannot carry the \
                  packets of 1280 bytes that IPv6 promises to pods"
+            ),
+            Self::SocketPrograms => write!(
+                out,
+                "a connect() of the agent's own does not meet the socket programs: is \
+                 --cgroup-root the cgroup2 folder that holds every process of this node? Services \
+                 work by packets meanwhile; ports of the node's own addresses not from the node"
             ),
             Self::Ports => write!(
                 out,

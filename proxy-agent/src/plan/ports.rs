@@ -33,8 +33,9 @@ pub fn parse(text: &str) -> Result<Ports, String> {
     }
 }
 
-/// The largest range that has [`ENOUGH`] ports above those that the kernel gives to sockets
-/// (`local`, net.ipv4.ip_local_port_range), or else below; `None` if there is no such range.
+/// The largest range, of at least [`ENOUGH`] ports, beside those that the kernel gives to sockets
+/// (`local`, net.ipv4.ip_local_port_range); `None` if there is none. (A port on which a socket of
+/// the node listens is left alone by the programs, which ask.)
 #[must_use]
 pub fn outside(local: RangeInclusive<u16>) -> Option<Ports> {
     let above = local.end().checked_add(1).map(|first| (first, u16::MAX));
@@ -48,7 +49,8 @@ pub fn outside(local: RangeInclusive<u16>) -> Option<Ports> {
         let largest = pieces.max_by_key(|(first, last)| last - first);
         largest.map(|(first, last)| Ports { first, last })
     };
-    above.and_then(best).or_else(|| below.and_then(best))
+    let ranges = [above, below].into_iter().flatten().filter_map(best);
+    ranges.max_by_key(|ports| ports.last - ports.first)
 }
 
 #[cfg(test)]
@@ -56,10 +58,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_range_is_above_the_sockets_ports_or_below_and_no_node_port() {
+    fn the_range_is_the_larger_one_beside_the_sockets_ports_and_no_node_port() {
         let rows = [
-            (32_768..=60_999, Some((61_000, 65_535))),
-            (32_768..=64_511, Some((64_512, 65_535))),
+            (32_768..=60_999, Some((1024, 29_999))),
+            (2_048..=60_999, Some((61_000, 65_535))),
             (32_768..=64_512, Some((1024, 29_999))),
             (10_000..=65_535, Some((1024, 9_999))),
             (1024..=20_000, Some((32_768, 65_535))),

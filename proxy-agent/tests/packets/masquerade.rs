@@ -126,6 +126,38 @@ fn two_pods_on_one_port_are_told_apart_until_no_port_is_left() {
 }
 
 #[test]
+fn a_closed_connections_port_serves_the_next() {
+    const FIN: u8 = 0x01;
+    each_leaving("reuse", |net, kernel| {
+        let Net { outside, .. } = *net;
+        for (round, ending) in (40_000..40_060).zip([RST, FIN | ACK].iter().cycle()) {
+            let client = net.client_at(round);
+            let run = kernel.leave(&tcp(&client, outside, SYN).frame());
+            assert_eq!(run.verdict, NEXT, "connection {round}");
+            let node = net.node_at(port(net, &run.frame, 0));
+            kernel.run("from_network", &tcp(outside, &node, SYN | ACK).frame());
+            kernel.leave(&tcp(&client, outside, ACK).frame());
+            kernel.leave(&tcp(&client, outside, *ending).frame());
+            kernel.run("from_network", &tcp(outside, &node, *ending).frame());
+        }
+        let open = net.client_at(39_999);
+        let run = kernel.leave(&tcp(&open, outside, SYN).frame());
+        let node = net.node_at(port(net, &run.frame, 0));
+        kernel.run("from_network", &tcp(outside, &node, SYN | ACK).frame());
+        kernel.leave(&tcp(&open, outside, ACK).frame());
+        for client in 41_000..41_040 {
+            kernel.leave(&tcp(&net.client_at(client), outside, SYN).frame());
+        }
+        let answer = kernel.run("from_network", &tcp(outside, &node, ACK).frame());
+        assert_eq!(
+            answer,
+            straight(tcp(outside, &open, ACK).frame()),
+            "an open one is kept"
+        );
+    });
+}
+
+#[test]
 fn no_port_of_the_nodes_own_sockets_is_taken() {
     for net in &NETS {
         let Some(mut kernel) = net.leaving("own sockets") else {

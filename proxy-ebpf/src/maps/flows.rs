@@ -60,6 +60,13 @@ impl Known {
         unsafe { (*self.entry).to == *to }
     }
 
+    /// When it was last used, and what it has sent so far.
+    #[inline(always)]
+    pub(crate) fn life(&self) -> (u32, u8) {
+        // SAFETY: as for `read`.
+        unsafe { ((*self.entry).seen, (*self.entry).state) }
+    }
+
     /// Whether a packet of it has passed.
     #[inline(always)]
     pub(crate) fn has_spoken(&self) -> bool {

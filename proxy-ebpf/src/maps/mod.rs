@@ -76,6 +76,8 @@ pub(crate) struct Room {
     pub(crate) answers: FlowKey,
     /// The flow's other half.
     pub(crate) other: Flow,
+    /// The key of the client's half of a flow that stands in the way of another.
+    pub(crate) rival: FlowKey,
     /// What an ICMP error carries.
     pub(crate) error: Carried,
     /// The head of a frame that is to be answered.

@@ -35,6 +35,18 @@ const TOOLS: &[Tool] = &[
         scope: Scope::Test,
     },
     Tool {
+        program: "ping",
+        package: "iputils-ping",
+        used_for: "echo requests from a pod to the outside",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "traceroute",
+        package: "traceroute",
+        used_for: "shows a pod the hops to the outside",
+        scope: Scope::Test,
+    },
+    Tool {
         program: "dig",
         package: "bind9-dnsutils",
         used_for: "asks the DNS server as any other client would",
