@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::ask::{filters, read};
 use crate::call::Call;
-use crate::node::{Node, Pod, on_a_node_with_plugins};
+use crate::node::{Node, Pod, has_tcx, on_a_node_with_plugins};
 use crate::result::{address_of, host_end_of};
 
 const PLUGINS: [&str; 3] = ["portmap", "bandwidth", "tuning"];
@@ -111,6 +111,10 @@ fn a_chain_without_limits() {
 
 #[test]
 fn a_chain_that_limits_bandwidth_in_both_directions() {
+    if !has_tcx() {
+        eprintln!("skipped: ours goes before the limiter's by tcx (Linux 6.6)");
+        return;
+    }
     on_a_node_with_plugins(&PLUGINS, |node, folder| {
         let before = node.leftovers();
         let limit = json!({

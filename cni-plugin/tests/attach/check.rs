@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::ask::{ip, read};
 use crate::call::Call;
-use crate::node::{Node, Pod, on_a_node};
+use crate::node::{Node, Pod, on_a_node, on_a_node_with_tcx};
 use crate::pinned;
 use crate::result::host_end_of;
 
@@ -38,7 +38,7 @@ fn what_add_left_passes_in_every_version_and_family() {
 
 #[test]
 fn a_program_attached_by_a_link_passes_too() {
-    on_a_node(|node| {
+    on_a_node_with_tcx(|node| {
         let pod = Pod::new();
         let limit = json!({"bandwidth": {"egressRate": 8_000_000, "egressBurst": 8_000_000}});
         let add = node

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::ask::ip;
 use crate::call::Call;
-use crate::node::{Node, Pod, on_a_node};
+use crate::node::{Node, Pod, has_tcx, on_a_node, on_a_node_with_tcx};
 use crate::result::host_end_of;
 
 const KILLS: usize = 200;
@@ -81,7 +81,7 @@ fn wishes(n: usize) -> Value {
             {"hostPort": 20_000 + n, "containerPort": 80},
             {"hostPort": 20_000 + n, "containerPort": 80, "protocol": "udp", "hostIP": "127.0.0.1"},
         ]}),
-        3 if n % 8 == 3 => {
+        3 if n % 8 == 3 && has_tcx() => {
             json!({"bandwidth": {"egressRate": 8_000_000, "egressBurst": 8_000_000}})
         }
         _ => json!({}),
@@ -184,7 +184,7 @@ fn what_a_killed_add_or_del_leaves_the_next_del_removes() {
 
 #[test]
 fn an_add_after_a_killed_one_meets_a_stale_pin() {
-    on_a_node(|node| {
+    on_a_node_with_tcx(|node| {
         let fresh = node.leftovers();
         let pod = Pod::new();
         let limit = json!({"bandwidth": {"egressRate": 8_000_000, "egressBurst": 8_000_000}});

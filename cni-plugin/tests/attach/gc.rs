@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::ask::{ip, ip_json};
 use crate::call::Call;
-use crate::node::{Node, Pod, on_a_node};
+use crate::node::{Node, Pod, has_tcx, on_a_node, on_a_node_with_tcx};
 use crate::result::{address_of, host_end_of};
 
 fn gc(node: &Node, valid: &[&str]) -> Call {
@@ -30,8 +30,10 @@ fn what_is_listed_stays_and_the_rest_goes() {
         }
         let limit = json!({"bandwidth": {"egressRate": 8_000_000, "egressBurst": 8_000_000}});
         let limited = Pod::new();
-        let add = node.call("ADD", "limited", &limited.path());
-        add.configured("/runtimeConfig", limit).succeed();
+        if has_tcx() {
+            let add = node.call("ADD", "limited", &limited.path());
+            add.configured("/runtimeConfig", limit).succeed();
+        }
         fs::write(node.lease("10.244.1.200"), "long-gone\r\neth0").unwrap();
         fs::write(node.lease("10.244.1.201"), "older").unwrap();
         fs::write(node.lease("10.244.1.202"), "").unwrap();
@@ -49,7 +51,7 @@ fn what_is_listed_stays_and_the_rest_goes() {
 
 #[test]
 fn half_of_an_attachment_goes_whichever_half_it_is() {
-    on_a_node(|node| {
+    on_a_node_with_tcx(|node| {
         let empty = node.leftovers();
         let pod = Pod::new();
         // The interface is gone: a lease, an entry and a pin are left.

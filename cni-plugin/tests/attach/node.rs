@@ -39,6 +39,24 @@ pub(crate) fn on_a_node(test: impl FnOnce(&Node) + Send + 'static) {
     }
 }
 
+/// Runs a test of a program that is attached by a link.
+pub(crate) fn on_a_node_with_tcx(test: impl FnOnce(&Node) + Send + 'static) {
+    match has_tcx() {
+        true => on_a_node(test),
+        // No part of a machine that CI could bring: the kernel is what is being tried.
+        false => eprintln!("skipped: a link to an interface needs tcx (Linux 6.6)"),
+    }
+}
+
+/// Whether the kernel has tcx, by its version.
+pub(crate) fn has_tcx() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next().and_then(|number| number.parse().ok());
+    let version: (Option<u32>, Option<u32>) = (next(), next());
+    version >= (Some(6), Some(6))
+}
+
 /// Says why a test does not run; in CI that is a failure.
 pub(crate) fn skip(missing: &str) {
     assert!(

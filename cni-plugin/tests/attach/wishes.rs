@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::ask::{ip, ip_json};
-use crate::node::{Pod, on_a_node};
+use crate::node::{Pod, on_a_node, on_a_node_with_tcx};
 use crate::result::{address_of, addresses_of, host_end_of};
 
 #[test]
@@ -65,7 +65,7 @@ fn a_mac_address_that_is_asked_for() {
 
 #[test]
 fn a_limited_pod_is_marked_for_the_programs() {
-    on_a_node(|node| {
+    on_a_node_with_tcx(|node| {
         let node = node.with_subnets(&["10.244.1.0/24", "fd00::/64"]);
         let pod = Pod::new();
         let rates = [
