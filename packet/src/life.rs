@@ -50,102 +50,52 @@ pub fn is_over(life: &Life, pressed: bool) -> bool {
 mod tests {
     use super::*;
 
+    /// Whether a flow is over, calm and pressed.
+    fn over(protocol: u8, opening: bool, states: [u8; 2], idle: u32) -> [bool; 2] {
+        let life = Life {
+            protocol,
+            opening,
+            states,
+            idle,
+        };
+        [is_over(&life, false), is_over(&life, true)]
+    }
+
+    const SPOKE: u8 = Flow::SPOKE;
+    const NEVER: [bool; 2] = [false, false];
+    const PRESSED: [bool; 2] = [false, true];
+    const OVER: [bool; 2] = [true, true];
+
     #[test]
-    fn what_is_over_and_what_is_not() {
-        let (none, fin, rst) = (Flow::SPOKE, Flow::FINISHED, Flow::RESET);
-        let rows = [
-            (
-                "established",
-                protocol::TCP,
-                false,
-                [none, none],
-                80_000,
-                [false, false],
-            ),
-            (
-                "half closed",
-                protocol::TCP,
-                false,
-                [fin, none],
-                5_000,
-                [false, false],
-            ),
-            (
-                "just closed",
-                protocol::TCP,
-                false,
-                [fin, fin],
-                0,
-                [false, true],
-            ),
-            ("closed", protocol::TCP, false, [fin, fin], 10, [true, true]),
-            ("reset", protocol::TCP, false, [none, rst], 10, [true, true]),
-            (
-                "a syn on its way",
-                protocol::TCP,
-                true,
-                [none, 0],
-                5,
-                [false, false],
-            ),
-            (
-                "a syn nobody answers",
-                protocol::TCP,
-                true,
-                [none, 0],
-                30,
-                [false, true],
-            ),
-            (
-                "a question on its way",
-                protocol::UDP,
-                true,
-                [none, 0],
-                1,
-                [false, false],
-            ),
-            (
-                "an answered question",
-                protocol::UDP,
-                true,
-                [none, none],
-                5,
-                [false, true],
-            ),
-            (
-                "a silent stream",
-                protocol::UDP,
-                false,
-                [none, none],
-                60,
-                [false, true],
-            ),
-            (
-                "a forgotten stream",
-                protocol::UDP,
-                false,
-                [none, none],
-                200,
-                [true, true],
-            ),
-            (
-                "a ping",
-                protocol::ICMP,
-                true,
-                [none, none],
-                31,
-                [true, true],
-            ),
-        ];
-        for (name, protocol, opening, states, idle, expected) in rows {
-            let life = Life {
-                protocol,
-                opening,
-                states,
-                idle,
-            };
-            let seen = [is_over(&life, false), is_over(&life, true)];
-            assert_eq!(seen, expected, "{name}");
-        }
+    fn an_established_connection_is_never_over() {
+        let tcp = |states, idle| over(protocol::TCP, false, states, idle);
+        assert_eq!(tcp([SPOKE, SPOKE], 80_000), NEVER);
+        assert_eq!(tcp([Flow::FINISHED, SPOKE], 5_000), NEVER, "half closed");
+        assert_eq!(
+            tcp([Flow::FINISHED, Flow::FINISHED], 0),
+            PRESSED,
+            "just closed"
+        );
+        assert_eq!(tcp([Flow::FINISHED, Flow::FINISHED], 10), OVER, "closed");
+        assert_eq!(tcp([SPOKE, Flow::RESET], 10), OVER, "reset");
+    }
+
+    #[test]
+    fn what_nobody_answers_is_over_sooner() {
+        let tcp = |idle| over(protocol::TCP, true, [SPOKE, 0], idle);
+        assert_eq!([tcp(5), tcp(30), tcp(60)], [NEVER, PRESSED, OVER], "a SYN");
+        let udp = |idle| over(protocol::UDP, true, [SPOKE, SPOKE], idle);
+        assert_eq!(
+            [udp(1), udp(5), udp(30)],
+            [NEVER, PRESSED, OVER],
+            "a question"
+        );
+        let stream = |idle| over(protocol::UDP, false, [SPOKE, SPOKE], idle);
+        assert_eq!([stream(9), stream(60), stream(200)], [NEVER, PRESSED, OVER]);
+        assert_eq!(
+            over(protocol::ICMP, true, [SPOKE, SPOKE], 31),
+            OVER,
+            "a ping"
+        );
     }
 }

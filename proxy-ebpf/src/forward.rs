@@ -71,6 +71,13 @@ pub(crate) fn from_node(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<
     if outcome != Outcome::Translated {
         return Ok(outcome);
     }
+    if maps::is_nodes(&packet.key.destination) {
+        // A process of the node that asks one of the node, or is answered by it: back into the
+        // stack, as if it had come from the network.
+        skb.turn_round().map_err(|_| Drop::RewriteFailed)?;
+        skb.redirect(skb.ifindex(), Side::In);
+        return Ok(Outcome::Redirected);
+    }
     match skb.route(packet) {
         Route::Neighbour { ifindex, addresses } => {
             skb.store(0, &addresses).map_err(|_| Drop::RewriteFailed)?;

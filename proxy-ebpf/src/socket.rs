@@ -142,6 +142,9 @@ fn choose(dialled: (Ip, Port), protocol: u8, own: bool) -> Chosen {
         return Chosen::Nothing;
     }
     if offer.inside.count == 0 {
+        if offer.treatment.has(Treatment::DROP_INSIDE) {
+            return Chosen::Nothing; // Dropped, not refused: packet by packet.
+        }
         return Chosen::Nobody;
     }
     // SAFETY: the helper takes nothing and returns a number.

@@ -1,6 +1,7 @@
 //! The one door to packet bytes. Everything is read and written through kernel helpers that check
 //! bounds themselves, so no caller holds a pointer into a packet and none needs `unsafe`.
 
+mod mark;
 mod sockets;
 
 use aya_ebpf::bindings::{
@@ -11,13 +12,10 @@ use aya_ebpf::helpers::{
     bpf_skb_load_bytes,
 };
 use aya_ebpf::programs::TcContext;
-use packet::{Family, ipv4, ipv6};
+use packet::{Family, ethernet, ipv4, ipv6};
 use proxy_abi::{Ip, Port};
 
 use crate::parse::Packet;
-
-/// The mark of packets for which nothing is left to do, where traffic control keeps an index.
-const DONE: u32 = 0xf1a7;
 
 /// A packet at a tcx hook of an Ethernet device.
 pub(crate) struct Skb(TcContext);
@@ -128,30 +126,6 @@ impl Skb {
         self.len() <= longest || unsafe { (*self.0.skb.skb).gso_size } != 0
     }
 
-    /// Tells the program at the next uplink that nothing is left to do for this packet. (The field
-    /// is a number of traffic control's own that nothing else of today's kernels reads.)
-    #[inline(always)]
-    pub(crate) fn mark_done(&self) {
-        // SAFETY: as for `ifindex`, a store that the verifier checks.
-        unsafe { (*self.0.skb.skb).tc_index = DONE };
-    }
-
-    /// Whether the packet was marked so by one of our programs, see `unmark`.
-    #[inline(always)]
-    pub(crate) fn is_done(&self) -> bool {
-        // SAFETY: as for `ifindex`.
-        unsafe { (*self.0.skb.skb).tc_index == DONE }
-    }
-
-    /// Takes away a mark that a pod's packet comes with.
-    #[inline(always)]
-    pub(crate) fn unmark(&self) {
-        if self.is_done() {
-            // SAFETY: as for `mark_done`.
-            unsafe { (*self.0.skb.skb).tc_index = 0 };
-        }
-    }
-
     /// Writes `bytes` at `offset`; no checksum is touched.
     #[inline(always)]
     pub(crate) fn store<const N: usize>(&self, offset: u32, bytes: &[u8; N]) -> Result<(), Failed> {
@@ -200,6 +174,14 @@ impl Skb {
         self.0
             .l4_csum_replace(offset, from, to, flags | optional)
             .map_err(|_| Failed)
+    }
+
+    /// Addresses the frame to the interface that was to send it.
+    #[inline(always)]
+    pub(crate) fn turn_round(&self) -> Result<(), Failed> {
+        let sender: [u16; 3] = self.load(ethernet::SOURCE as u32)?;
+        let [[a, b], [c, d], [e, f]] = sender.map(u16::to_ne_bytes);
+        self.store(0, &[a, b, c, d, e, f])
     }
 
     /// Makes the frame exactly `len` bytes long, at its end.

@@ -71,24 +71,24 @@ fn init_script(kernel: &Kernel, script: &Path) -> String {
     format!(
         r#"#!/bin/busybox sh
 busybox() {{ /bin/busybox "$@" || echo "vm: $*: failed"; }}
-busybox mkdir -p /proc /below /over /root
+busybox mkdir -p /proc /below /over /guest
 for module in {modules}; do /bin/busybox modprobe $module; done
 busybox mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose host /below
 busybox mount --bind '/below{all}' /lib/modules/{release}
 busybox mount -t tmpfs -o mode=755 over /over
 busybox mkdir /over/upper /over/work
-busybox mount -t overlay -o lowerdir=/below,upperdir=/over/upper,workdir=/over/work root /root
-busybox mount -t proc proc /root/proc
-busybox mount -t sysfs sysfs /root/sys
-busybox mount -t cgroup2 cgroup /root/sys/fs/cgroup
-busybox mount -t bpf bpf /root/sys/fs/bpf
-busybox mount -t devtmpfs dev /root/dev
-busybox mkdir -p /root/dev/shm /root/dev/pts
-busybox mount -t tmpfs shm /root/dev/shm
-busybox mount -t devpts pts /root/dev/pts
-busybox ln -s /proc/self/fd /root/dev/fd
-busybox mount -t tmpfs -o mode=755 run /root/run
-cd /root
+busybox mount -t overlay -o lowerdir=/below,upperdir=/over/upper,workdir=/over/work guest /guest
+busybox mount -t proc proc /guest/proc
+busybox mount -t sysfs sysfs /guest/sys
+busybox mount -t cgroup2 cgroup /guest/sys/fs/cgroup
+busybox mount -t bpf bpf /guest/sys/fs/bpf
+busybox mount -t devtmpfs dev /guest/dev
+busybox mkdir -p /guest/dev/shm /guest/dev/pts
+busybox mount -t tmpfs shm /guest/dev/shm
+busybox mount -t devpts pts /guest/dev/pts
+busybox ln -s /proc/self/fd /guest/dev/fd
+busybox mount -t tmpfs -o mode=755 run /guest/run
+cd /guest
 busybox mount --move . /
 /bin/busybox chroot . /bin/sh -c 'exec /bin/sh "$0" < /dev/null > /dev/ttyS1 2>&1' '{script}'
 /bin/busybox poweroff -f
