@@ -62,6 +62,19 @@ fn cluster_ips(lab: &Lab) -> Vec<IpAddr> {
     parsed.collect::<Result<_, _>>().expect("addresses")
 }
 
+/// Processes of the nodes ask as well, one of them on the endpoint's own node.
+fn every_node_is_answered(lab: &Lab, frontends: &[IpAddr]) {
+    for node in ["node1", "node2"] {
+        for frontend in frontends {
+            let place = |argv: &[&str]| lab.on_node(node, argv);
+            let address = SocketAddr::new(*frontend, SERVICE_PORT);
+            let what = format!("a process of {node} asks {address}");
+            let asked = lab.wait(&what, PATIENCE, || Ok(try_ask(place, address).ok()));
+            assert_eq!(asked.expect("answers").len(), 2, "{what}");
+        }
+    }
+}
+
 /// The clients are connected sockets: an answer that is not from the cluster IP is none to them.
 fn every_pod_is_answered_by_a_process_of_a_node(lab: &Lab) {
     let serve = format!("flatnet-demo serve --drain-ms 0 --port {PORT}");
@@ -88,6 +101,7 @@ fn every_pod_is_answered_by_a_process_of_a_node(lab: &Lab) {
             assert_eq!(asked.expect("answers"), [own, own], "{what}");
         }
     }
+    every_node_is_answered(lab, &frontends);
 }
 
 #[test]

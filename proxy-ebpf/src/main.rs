@@ -74,6 +74,11 @@ pub fn to_pod(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn from_network(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
+    if skb.is_done() {
+        // The node's own, turned round at this uplink.
+        skb.unmark();
+        return verdict(Ok(Outcome::Pass));
+    }
     if let Ok(true) = short::walk(&skb, false) {
         return verdict(Ok(Outcome::Redirected));
     }
