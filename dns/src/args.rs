@@ -1,5 +1,7 @@
 //! The command line. Every flag has an environment variable of the same meaning.
 
+mod upstream;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,12 +12,13 @@ use clap::{Parser, value_parser};
 use cluster_model::ServiceName;
 use hickory_proto::rr::Name;
 
+pub(crate) use self::upstream::UpstreamArgs;
 use crate::zone::PodNames;
 
 /// Answers the names of Kubernetes Services and endpoints.
 #[derive(Debug, Parser)]
 #[command(name = "flatnet-dns", version)]
-pub(crate) struct Args {
+pub struct Args {
     /// URL of the API server, instead of the one in the kubeconfig or the pod's environment
     #[arg(long, env = "FLATNET_API_SERVER", value_name = "URL")]
     pub(crate) api_server: Option<String>,
@@ -23,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, env = "FLATNET_KUBECONFIG", value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// The cluster's domain
-    #[arg(long, env = "FLATNET_DNS_ZONE", default_value = "cluster.local", value_parser = zone)]
+    #[arg(long, env = "FLATNET_DNS_ZONE", default_value = "cluster.local", value_parser = domain)]
     pub(crate) zone: Name,
     /// Addresses to answer on, UDP and TCP each
     #[arg(
@@ -34,7 +37,7 @@ pub(crate) struct Args {
         default_value = "0.0.0.0:53"
     )]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Address of /health and /ready
+    /// Address of /health, /ready and /metrics
     #[arg(
         long,
         env = "FLATNET_DNS_HTTP",
@@ -42,6 +45,14 @@ pub(crate) struct Args {
         default_value = "0.0.0.0:8181"
     )]
     pub(crate) http: SocketAddr,
+    /// Another address of the same, where CoreDNS has its metrics
+    #[arg(
+        long,
+        env = "FLATNET_DNS_METRICS",
+        value_name = "IP:PORT",
+        default_value = "0.0.0.0:9153"
+    )]
+    pub(crate) metrics: SocketAddr,
     /// How long resolvers may keep an answer or a denial, in seconds
     #[arg(
         long,
@@ -63,6 +74,23 @@ pub(crate) struct Args {
     /// Which names of pods (`a-b-c-d.NAMESPACE.pod.ZONE`) there are
     #[arg(long, env = "FLATNET_DNS_PODS", value_enum, default_value_t)]
     pub(crate) pods: PodNames,
+    /// Answer a pod's search list in one round trip. Watches pods
+    #[arg(long, env = "FLATNET_DNS_AUTOPATH")]
+    pub(crate) autopath: bool,
+    #[command(flatten)]
+    pub(crate) upstream: UpstreamArgs,
+    /// Threads that answer over UDP, for each address [default: one a core]
+    #[arg(long, env = "FLATNET_DNS_THREADS", value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+    /// TCP connections of clients at once
+    #[arg(
+        long,
+        env = "FLATNET_DNS_TCP_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 1024,
+        value_parser = value_parser!(u16).range(1..)
+    )]
+    pub(crate) tcp_connections: u16,
     /// How long to go on answering after SIGTERM, in seconds
     #[arg(
         long,
@@ -79,7 +107,10 @@ const EXIT_USAGE: u8 = 64;
 
 impl Args {
     /// The command line, or the exit status after it was complained about or asked for help.
-    pub(crate) fn from_command_line() -> Result<Self, ExitCode> {
+    ///
+    /// # Errors
+    /// The exit status, where there is nothing to be run.
+    pub fn from_command_line() -> Result<Self, ExitCode> {
         Self::try_parse().map_err(|error| {
             // Nothing can be done about a closed standard output.
             let _ = error.print();
@@ -91,13 +122,13 @@ impl Args {
     }
 }
 
-fn zone(text: &str) -> Result<Name, String> {
+fn domain(text: &str) -> Result<Name, String> {
     let mut name = Name::from_ascii(text)
         .map_err(|error| error.to_string())?
         .to_lowercase();
     name.set_fqdn(true);
     if name.is_root() {
-        return Err("the root is no cluster domain".to_owned());
+        return Err("the root is no domain of anybody's".to_owned());
     }
     Ok(name)
 }
@@ -153,9 +184,42 @@ mod tests {
     }
 
     #[test]
+    fn upstreams_with_and_without_ports() {
+        let flags = [
+            "--upstream",
+            "192.0.2.1,192.0.2.2:5353,fd00::1,[fd00::2]:5353",
+            "--stub-domain",
+            "Corp.Example=192.0.2.3+fd00::3",
+            "--stub-domain",
+            "lab.example=192.0.2.4:54",
+        ];
+        let sources = parsed(&flags).expect("addresses").upstream.sources(vec![]);
+        let text =
+            |list: &[SocketAddr]| -> Vec<String> { list.iter().map(ToString::to_string).collect() };
+        assert_eq!(
+            text(&sources.upstreams),
+            [
+                "192.0.2.1:53",
+                "192.0.2.2:5353",
+                "[fd00::1]:53",
+                "[fd00::2]:5353"
+            ]
+        );
+        let [(corp, near), (lab, far)] = &sources.stubs[..] else {
+            panic!("two domains")
+        };
+        assert_eq!(
+            (corp.to_string(), lab.to_string()),
+            ("corp.example.".into(), "lab.example.".into())
+        );
+        assert_eq!(text(near), ["192.0.2.3:53", "[fd00::3]:53"]);
+        assert_eq!(text(far), ["192.0.2.4:54"]);
+    }
+
+    #[test]
     fn nonsense_is_named() {
-        let rows: [(&[&str], &str); 8] = [
-            (&["--zone", "."], "the root is no cluster domain"),
+        let rows: [(&[&str], &str); 12] = [
+            (&["--zone", "."], "the root is no domain of anybody's"),
             (&["--zone", "a..b"], "--zone"),
             (&["--listen", "53"], "--listen"),
             (&["--ttl", "3601"], "3601 is not in 0..=3600"),
@@ -163,6 +227,10 @@ mod tests {
             (&["--drain=-1"], "--drain"),
             (&["--drain", "soon"], "expected a number of seconds"),
             (&["--port", "53"], "--port"),
+            (&["--upstream", "ns.example"], "expected an IP address"),
+            (&["--stub-domain", "corp.example"], "expected DOMAIN=IP"),
+            (&["--stub-domain", "corp.example=ns"], "expected an IP"),
+            (&["--threads", "0"], "--threads"),
         ];
         for (flags, wanted) in rows {
             let error = parsed(flags).expect_err("nonsense");

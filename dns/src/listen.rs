@@ -1,45 +1,68 @@
-//! The sockets: UDP and TCP on each address, served by hickory.
+//! The sockets: on each address one of TCP, and of UDP as many as there are cores to serve them.
 
 use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use anyhow::Context;
-use hickory_server::Server;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
-use crate::handler::Handler;
-
-/// A TCP connection that asks nothing for this long is closed.
-const TCP_IDLE: Duration = Duration::from_secs(10);
-
-/// Answers on their way out of one TCP connection.
-const TCP_ANSWERS: usize = 32;
+use crate::server::Server;
+use crate::tcp::{self, Places};
+use crate::udp;
 
 /// How often to look for a port that is free on both protocols when the system chooses it.
 const PORT_TRIES: usize = 8;
 
 /// The DNS server with its sockets open.
 pub(crate) struct Listeners {
-    server: Server<Handler>,
+    closing: CancellationToken,
+    threads: Vec<JoinHandle<()>>,
     addresses: Vec<(&'static str, SocketAddr)>,
 }
 
+/// How much is served at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Capacity {
+    /// UDP sockets and threads for each address.
+    pub(crate) threads: usize,
+    /// TCP connections in all.
+    pub(crate) connections: usize,
+}
+
 impl Listeners {
-    /// Opens the sockets and begins to answer.
-    pub(crate) async fn bind(listen: &[SocketAddr], handler: Handler) -> anyhow::Result<Self> {
-        let mut server = Server::new(handler);
-        let mut addresses = Vec::new();
+    /// Opens the sockets and begins to answer. Must be called within a tokio runtime.
+    pub(crate) fn bind(
+        listen: &[SocketAddr],
+        server: &Arc<Server>,
+        capacity: Capacity,
+    ) -> anyhow::Result<Self> {
+        let mut listeners = Self {
+            closing: CancellationToken::new(),
+            threads: Vec::new(),
+            addresses: Vec::new(),
+        };
+        let places = Places::new(capacity.connections);
         for &wanted in listen {
-            let (udp, tcp) = pair(wanted)
-                .await
+            let only_v6 = listen.iter().any(|other| is_v4_of(*other, wanted.port()));
+            let (tcp, udp) = sockets(wanted, only_v6, capacity.threads)
                 .with_context(|| format!("cannot listen on {wanted}"))?;
-            addresses.push(("UDP", udp.local_addr()?));
-            addresses.push(("TCP", tcp.local_addr()?));
-            server.register_socket(udp);
-            server.register_listener(tcp, TCP_IDLE, TCP_ANSWERS);
+            let bound = tcp.local_addr()?;
+            listeners.addresses.push(("UDP", bound));
+            listeners.addresses.push(("TCP", bound));
+            let closing = listeners.closing.clone();
+            let serving = tcp::serve(tcp, server.clone(), places.clone(), closing.clone());
+            tokio::spawn(serving);
+            for socket in udp {
+                let thread =
+                    udp::serve(socket, server.clone(), Handle::current(), closing.clone())?;
+                listeners.threads.push(thread);
+            }
         }
-        Ok(Self { server, addresses })
+        Ok(listeners)
     }
 
     /// Every bound address with its protocol.
@@ -47,26 +70,44 @@ impl Listeners {
         &self.addresses
     }
 
-    /// Waits until a socket fails for good.
-    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
-        self.server.block_until_done().await?;
-        anyhow::bail!("closed")
-    }
-
-    /// Stops listening.
-    pub(crate) async fn close(&mut self) -> anyhow::Result<()> {
-        self.server.shutdown_gracefully().await?;
-        Ok(())
+    /// Stops listening, and waits until nobody does any more.
+    pub(crate) async fn close(mut self) {
+        self.closing.cancel();
+        let threads = std::mem::take(&mut self.threads);
+        let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+        // A thread that panicked has said so.
+        let _ = tokio::task::spawn_blocking(join).await;
     }
 }
 
-/// A UDP and a TCP socket on one address, of the same port also where that is 0.
-async fn pair(wanted: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
+}
+
+fn is_v4_of(address: SocketAddr, port: u16) -> bool {
+    matches!(address.ip(), IpAddr::V4(_)) && address.port() == port
+}
+
+/// A TCP and some UDP sockets on one address, of the same port also where that is 0.
+///
+/// The UDP sockets share their port and would share it with another server's; the TCP socket
+/// does not, and so the second server on an address fails.
+fn sockets(
+    wanted: SocketAddr,
+    only_v6: bool,
+    threads: usize,
+) -> io::Result<(TcpListener, Vec<UdpSocket>)> {
     let mut tries = PORT_TRIES;
     loop {
-        let tcp = TcpListener::bind(wanted).await?;
-        match UdpSocket::bind(tcp.local_addr()?).await {
-            Ok(udp) => return Ok((udp, tcp)),
+        let tcp = tcp::bind(wanted, only_v6)?;
+        let bound = tcp.local_addr()?;
+        let udp: io::Result<Vec<_>> = (0..threads.max(1))
+            .map(|_| udp::bind(bound, only_v6))
+            .collect();
+        match udp {
+            Ok(udp) => return Ok((tcp, udp)),
             Err(error) if wanted.port() != 0 || tries == 0 => return Err(error),
             Err(_) => tries -= 1,
         }

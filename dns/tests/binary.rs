@@ -45,6 +45,8 @@ impl Running {
             "127.0.0.1:0",
             "--http",
             "127.0.0.1:0",
+            "--metrics",
+            "127.0.0.1:0",
         ]);
         // By its environment, to see that it is read.
         command
@@ -228,6 +230,8 @@ fn two_on_one_port_is_one_too_many() {
             &taken,
             "--http",
             "127.0.0.1:0",
+            "--metrics",
+            "127.0.0.1:0",
         ])
         .output()
         .expect("the program starts");
@@ -243,7 +247,7 @@ fn two_on_one_port_is_one_too_many() {
 fn bad_flags_are_named() {
     for (flags, wanted) in [
         (&["--ttl", "forever"][..], "--ttl <SECONDS>"),
-        (&["--zone", "."], "the root is no cluster domain"),
+        (&["--zone", "."], "the root is no domain of anybody's"),
         (&["--listen", "somewhere"], "--listen <IP:PORT>"),
         (&["--nonsense"], "--nonsense"),
     ] {

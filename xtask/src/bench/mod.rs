@@ -10,6 +10,7 @@ mod plugin;
 mod cluster;
 mod connect;
 mod cni;
+mod dns;
 mod path;
 mod table;
 
@@ -81,6 +82,12 @@ const BENCHES: &[Bench] = &[
                 bridge and the bare veth pair",
         run: path::run,
     },
+    Bench {
+        name: dns::NAME,
+        about: "the DNS server with 10 000 Services: cluster names, search-path misses, cached \
+                names, against unbound",
+        run: dns::run,
+    },
 ];
 
 /// Runs one bench; the table goes to stdout.
@@ -107,7 +114,10 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<Exi
         bail!("there is no bench {name:?}; there is {}", names.join(", "));
     };
     setup::ensure(Scope::Bench)?;
-    lab::prepare(workspace)?;
+    // The DNS bench has no lab, and builds what it measures.
+    if bench.name != dns::NAME {
+        lab::prepare(workspace)?;
+    }
     let plan = Plan {
         rounds: usize::from(*rounds),
         case: case.clone(),

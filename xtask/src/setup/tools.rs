@@ -71,6 +71,18 @@ const TOOLS: &[Tool] = &[
         scope: Scope::Bench,
     },
     Tool {
+        program: "dnsperf",
+        package: "dnsperf",
+        used_for: "the load of the DNS bench",
+        scope: Scope::Bench,
+    },
+    Tool {
+        program: "unbound",
+        package: "unbound",
+        used_for: "a peer in benches: a DNS server",
+        scope: Scope::Bench,
+    },
+    Tool {
         program: "containerd",
         package: "containerd",
         used_for: "a container runtime as users have it, to call the CNI plugin",

@@ -15,7 +15,8 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::*;
-use crate::listen::Listeners;
+use crate::listen::{Capacity, Listeners};
+use crate::upstream::Limits;
 
 const WEB: &str = "web.default.svc.cluster.local.";
 /// A headless Service of a hundred endpoints.
@@ -38,12 +39,36 @@ fn index() -> ClusterIndex {
     )
 }
 
-/// A server of `feed` on loopback. It ends when the returned value is dropped.
+/// A server of `feed` on loopback, which forwards nothing. It ends when the returned value is
+/// dropped.
 async fn serving(feed: Feed) -> (Listeners, SocketAddr) {
+    serving_with(feed, |_| {}).await
+}
+
+/// As [`serving`], with upstreams that `set` sets.
+async fn serving_with(feed: Feed, set: impl FnOnce(&mut Server)) -> (Listeners, SocketAddr) {
     let apex = Name::from_ascii("cluster.local.").expect("a name");
-    let zone = Zone::new(apex, 5, 1, ServiceName::new("kube-system", "kube-dns"));
+    let metrics = Arc::new(Metrics::new());
+    let limits = Limits {
+        patience: Duration::from_millis(300),
+        concurrent: 100,
+        cache: 1 << 20,
+        stale: Duration::from_secs(60),
+    };
+    let mut server = Server {
+        feed,
+        zone: Zone::new(apex, 5, 1, ServiceName::new("kube-system", "kube-dns")),
+        upstream: Arc::new(Upstream::new(limits, metrics.clone())),
+        metrics,
+        autopath: false,
+    };
+    set(&mut server);
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let listeners = Listeners::bind(&[loopback], Handler::new(feed, Arc::new(zone))).await;
+    let capacity = Capacity {
+        threads: 2,
+        connections: 8,
+    };
+    let listeners = Listeners::bind(&[loopback], &Arc::new(server), capacity);
     let listeners = listeners.expect("loopback");
     let [(_, udp), (_, tcp)] = *listeners.addresses() else {
         panic!("one of each")
@@ -130,8 +155,8 @@ async fn answers_over_udp_and_tcp_alike() {
         );
         assert!(header.authoritative && !header.truncation);
         assert!(
-            header.recursion_desired && !header.recursion_available,
-            "copied; not offered"
+            header.recursion_desired && header.recursion_available,
+            "copied; offered"
         );
         assert_eq!(code(answer), ResponseCode::NoError);
         assert!(
@@ -313,8 +338,8 @@ async fn a_cold_server_fails_and_a_warm_one_follows_the_feed() {
 
 #[tokio::test]
 async fn closing_ends_every_socket() {
-    let (mut server, address) = serving(Feed::offline(index())).await;
-    server.close().await.expect("closed");
+    let (server, address) = serving(Feed::offline(index())).await;
+    server.close().await;
     assert!(TcpStream::connect(address).await.is_err());
     let query = bytes(&question(WEB, RecordType::A));
     assert_eq!(udp_within(SILENCE, address, &query).await, None);
@@ -353,7 +378,7 @@ async fn dig_understands_the_answers() {
             &[WEB, "A"],
             &[
                 "status: NOERROR",
-                "flags: qr aa rd;",
+                "flags: qr aa rd ra;",
                 " IN A 10.96.0.1",
                 "EDNS: version: 0",
             ],
