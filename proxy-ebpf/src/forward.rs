@@ -75,7 +75,7 @@ pub(crate) fn from_node(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<
         // A process of the node that asks one of the node, or is answered by it: back into the
         // stack, as if it had come from the network.
         skb.turn_round().map_err(|_| Drop::RewriteFailed)?;
-        skb.mark_done();
+        skb.mark_turned();
         skb.redirect(skb.ifindex(), Side::In);
         return Ok(Outcome::Redirected);
     }

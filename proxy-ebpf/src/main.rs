@@ -74,9 +74,7 @@ pub fn to_pod(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn from_network(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
-    if skb.is_done() {
-        // The node's own, turned round at this uplink.
-        skb.unmark();
+    if skb.take_turned() {
         return verdict(Ok(Outcome::Pass));
     }
     if let Ok(true) = short::walk(&skb, false) {
@@ -90,7 +88,7 @@ pub fn from_network(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn to_network(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
-    if skb.is_done() {
+    if skb.take_done() {
         return verdict(Ok(Outcome::Pass));
     }
     if forward::is_nodes_own(&skb) {
