@@ -37,12 +37,16 @@ struct Running {
 
 impl Running {
     fn start(api: &str) -> Self {
-        let mut command = flatnet_dns();
+        Self::start_as(flatnet_dns(), api, "127.0.0.1:0")
+    }
+
+    /// By `command`, which may be another one that ends in ours.
+    fn start_as(mut command: Command, api: &str, listen: &str) -> Self {
         command.args([
             "--api-server",
             api,
             "--listen",
-            "127.0.0.1:0",
+            listen,
             "--http",
             "127.0.0.1:0",
             "--metrics",
@@ -292,4 +296,75 @@ fn help_and_version_go_to_standard_output() {
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A number in the text of the metrics.
+fn metric(http: SocketAddr, name: &str) -> f64 {
+    let text = get(http, "/metrics");
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.unwrap_or_else(|| panic!("no {name} in {text}"));
+    let value = line.split_whitespace().last();
+    value
+        .and_then(|value| value.parse().ok())
+        .expect("a number")
+}
+
+#[test]
+fn answers_go_on_without_the_api_server_and_their_age_is_told() {
+    let api = Api::start();
+    api.work.store(true, Ordering::Relaxed);
+    let server = Running::start(&api.url);
+    let udp = server.address("DNS over UDP");
+    let http = server.address("HTTP");
+    server.line("synced");
+    drop(api);
+    server.line("watch interrupted");
+    let before = metric(http, "flatnet_dns_data_age_seconds");
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!(ask(udp), (0, 1), "it answers from what it knows");
+    assert!(metric(http, "flatnet_dns_data_age_seconds") >= before + 1.0);
+    assert!(get(http, "/ready").starts_with("HTTP/1.1 200"));
+    for name in [
+        "coredns_dns_requests_total",
+        "coredns_dns_responses_total",
+        "coredns_dns_request_duration_seconds_count",
+    ] {
+        assert!(metric(http, name) >= 1.0, "{name}");
+    }
+}
+
+#[test]
+fn an_ordinary_user_with_the_right_to_bind_is_enough() {
+    if !std::fs::read_to_string("/proc/self/status").is_ok_and(|text| text.contains("Uid:\t0\t")) {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI must not skip: not root"
+        );
+        println!("skipped: not root");
+        return;
+    }
+    // Where any user may read it.
+    let dir = std::env::temp_dir().join(format!("flatnet-dns-{}", std::process::id()));
+    std::fs::create_dir(&dir).expect("a directory");
+    let program = dir.join("flatnet-dns");
+    std::fs::copy(env!("CARGO_BIN_EXE_flatnet-dns"), &program).expect("copied");
+    let rights = "-all,+net_bind_service";
+    let mut command = Command::new("unshare");
+    command.args([
+        "--net",
+        "sh",
+        "-c",
+        "ip link set lo up && exec \"$0\" \"$@\"",
+        "setpriv",
+    ]);
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    for set in ["inh-caps", "ambient-caps", "bounding-set"] {
+        command.arg(format!("--{set}={rights}"));
+    }
+    command.arg(&program);
+    let server = Running::start_as(command, "http://127.0.0.1:1", "127.0.0.1:53");
+    let address = server.address("DNS over TCP");
+    drop(server);
+    std::fs::remove_dir_all(&dir).expect("removed");
+    assert_eq!(address.port(), 53);
 }

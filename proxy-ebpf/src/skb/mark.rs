@@ -40,14 +40,14 @@ impl Skb {
     /// Takes away whatever mark a pod's packet comes with.
     #[inline(always)]
     pub(crate) fn unmark(&self) {
-        if self.mark() != 0 {
+        if self.index() != 0 {
             self.set_mark(0);
         }
     }
 
     #[inline(always)]
     fn take(&self, mark: u32) -> bool {
-        let marked = self.mark() == mark;
+        let marked = self.index() == mark;
         if marked {
             self.set_mark(0);
         }
@@ -55,7 +55,7 @@ impl Skb {
     }
 
     #[inline(always)]
-    fn mark(&self) -> u32 {
+    fn index(&self) -> u32 {
         // SAFETY: the context pointer is the kernel's, valid while the program runs, and the
         // verifier checks this very load.
         unsafe { (*self.0.skb.skb).tc_index }
@@ -63,7 +63,7 @@ impl Skb {
 
     #[inline(always)]
     fn set_mark(&self, mark: u32) {
-        // SAFETY: as for `mark`, a store.
+        // SAFETY: as for `index`, a store.
         unsafe { (*self.0.skb.skb).tc_index = mark };
     }
 }

@@ -4,7 +4,9 @@
 //! lists them and their endpoints, ten each), unbound as local data in its configuration. Both
 //! forward other names to a third server, and answer them from their caches. dnsperf asks, over
 //! UDP on loopback, once as fast as it gets answers (rate, CPU) and once at a fixed pace (p99).
-//! With one core, the server has one and dnsperf the other; with two, all share both.
+//! With one core, the server has one and dnsperf the other; with two, all share both. dnsperf needs
+//! more time a question than either server, so that on a machine of two cores the rates say that a
+//! server keeps up, and `cpu_us` which of them has more left.
 
 mod api;
 mod load;
