@@ -1,35 +1,76 @@
-//! An API server that lists the bench's cluster, and on whose watches nothing happens.
+//! An API server that lists the bench's cluster, and on whose watches the endpoints of one Service
+//! change when it is told so.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::names::{self, ENDPOINTS, SERVICES};
 
-/// Longer than any bench.
-const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+/// The objects of each kind: the Services, and the one that changes.
+const OBJECTS: usize = SERVICES + 1;
 
-/// Serves on an address of its own, for as long as this process lives.
-///
-/// # Errors
-/// When there is no free port.
-pub(super) fn start() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("the stub of an API server")?;
-    let address = listener.local_addr()?;
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            // A client that goes away is no concern of ours.
-            thread::spawn(move || drop(serve(&stream)));
-        }
-    });
-    Ok(address)
+/// Where events for the watches of slices go in.
+type Watches = Arc<Mutex<Vec<Sender<String>>>>;
+
+/// The server. It serves for as long as this process lives.
+pub(super) struct Api {
+    pub(super) address: SocketAddr,
+    watches: Watches,
 }
 
-fn serve(stream: &TcpStream) -> std::io::Result<()> {
+impl Api {
+    /// Serves on an address of its own.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub(super) fn start() -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").context("the stub of an API server")?;
+        let address = listener.local_addr()?;
+        let watches = Watches::default();
+        let all = watches.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let watches = all.clone();
+                // A client that goes away is no concern of ours.
+                thread::spawn(move || drop(serve(&stream, &watches)));
+            }
+        });
+        Ok(Self { address, watches })
+    }
+
+    /// Tells the watches that the first endpoint of the changing Service is at `address` now.
+    /// `n` counts the changes from 1.
+    pub(super) fn change(&self, address: Ipv4Addr, n: u32) {
+        let mut object = slice(SERVICES);
+        object["endpoints"][0]["addresses"][0] = json!(address);
+        object["metadata"]["resourceVersion"] = json!((n + 1).to_string());
+        let line = json!({"type": "MODIFIED", "object": object}).to_string();
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.retain(|watch| watch.send(line.clone()).is_ok());
+    }
+}
+
+/// Writes events as they come, for ever.
+fn watch(mut writer: &TcpStream, events: &Receiver<String>) -> std::io::Result<()> {
+    writer.write_all(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+    )?;
+    for event in events {
+        // A chunk: its length and an event, which a newline ends.
+        let chunk = format!("{:x}\r\n{event}\n\r\n", event.len() + 1);
+        writer.write_all(chunk.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn serve(stream: &TcpStream, watches: &Watches) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     loop {
         let mut request = String::new();
@@ -43,12 +84,18 @@ fn serve(stream: &TcpStream) -> std::io::Result<()> {
         let target = request.split_whitespace().nth(1).unwrap_or_default();
         let mut writer = stream;
         if target.contains("watch=true") {
-            writer.write_all(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
-                  Transfer-Encoding: chunked\r\n\r\n",
-            )?;
-            thread::sleep(FOR_EVER);
-            return Ok(());
+            let (sender, events) = channel();
+            let mut all = watches.lock().unwrap_or_else(PoisonError::into_inner);
+            // A watch of which nobody keeps the sender would end at once.
+            let _quiet = match target.contains("endpointslices") {
+                true => {
+                    all.push(sender);
+                    None
+                }
+                false => Some(sender),
+            };
+            drop(all);
+            return watch(writer, &events);
         }
         let body = list(target).to_string();
         write!(
@@ -68,7 +115,7 @@ fn list(target: &str) -> Value {
         pairs.find(|(key, _)| *key == name)?.1.parse().ok()
     };
     let start = asked("continue").unwrap_or(0);
-    let end = SERVICES.min(start + asked("limit").unwrap_or(SERVICES));
+    let end = OBJECTS.min(start + asked("limit").unwrap_or(OBJECTS));
     let object = if target.starts_with("/api/v1/services") {
         service
     } else {
@@ -76,14 +123,18 @@ fn list(target: &str) -> Value {
     };
     let items: Vec<Value> = (start..end).map(object).collect();
     let mut metadata = json!({"resourceVersion": "1"});
-    if end < SERVICES {
+    if end < OBJECTS {
         metadata["continue"] = json!(end.to_string());
     }
     json!({"metadata": metadata, "items": items})
 }
 
+/// Service `n`; the one that changes is headless.
 fn service(n: usize) -> Value {
-    let address = names::cluster_ip(n);
+    let address = match n {
+        SERVICES => json!("None"),
+        _ => json!(names::cluster_ip(n)),
+    };
     json!({
         "metadata": {
             "name": names::service(n), "namespace": names::namespace(n), "resourceVersion": "1",
@@ -124,7 +175,8 @@ mod tests {
     #[test]
     fn lists_come_in_pages() {
         let page = list("/api/v1/services?limit=500&continue=9600");
-        assert_eq!(page["items"].as_array().map(Vec::len), Some(400));
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(401));
+        assert_eq!(page["items"][400]["spec"]["clusterIP"], "None");
         assert_eq!(page["metadata"]["continue"], Value::Null);
         let page = list("/apis/discovery.k8s.io/v1/endpointslices?&limit=500&resourceVersion=0");
         assert_eq!(page["items"].as_array().map(Vec::len), Some(500));

@@ -10,6 +10,9 @@ pub(super) const ENDPOINTS: usize = 10;
 /// Names outside the cluster.
 pub(super) const OUTSIDE: usize = 1000;
 
+/// The name of the headless Service whose endpoints change: number 10 000.
+pub(super) const CHANGING: &str = "service-10000.team-0.svc.cluster.local";
+
 /// Namespace of Service `n`.
 pub(super) fn namespace(n: usize) -> String {
     format!("team-{}", n % 100)
@@ -98,6 +101,8 @@ mod tests {
             assert_eq!((lines.lines().count(), distinct.len()), (wanted, wanted));
         }
         assert!(cluster().contains("service-7919.team-19.svc.cluster.local AAAA\n"));
+        let (name, namespace) = (service(SERVICES), namespace(SERVICES));
+        assert_eq!(CHANGING, format!("{name}.{namespace}.svc.cluster.local"));
         assert_eq!(cluster_ip(255).to_string(), "10.96.1.0");
         assert_eq!(endpoint(9999, 9).to_string(), "10.129.134.159");
     }

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::api;
+use super::api::Api;
 use super::names::{self, OUTSIDE, SERVICES};
+use super::quota::Share;
 use crate::bench::namespace::Room;
 use crate::process::{self, Step, cargo, find_program};
 use crate::workspace::Workspace;
@@ -35,6 +36,8 @@ pub(super) fn build(workspace: &Workspace) -> anyhow::Result<()> {
 pub(super) struct Server {
     child: Child,
     pub(super) port: u16,
+    /// Dropped, and so removed, after the process has ended.
+    pub(super) share: Share,
 }
 
 impl Server {
@@ -46,10 +49,15 @@ impl Server {
         pinned.args(command.get_args());
         pinned.stdout(Stdio::null()).stderr(Stdio::null());
         let line = process::command_line(&pinned);
-        let child = pinned
+        let mut child = pinned
             .spawn()
             .with_context(|| format!("cannot start `{line}`"))?;
-        Ok(Self { child, port })
+        let share = Share::of(child.id()).inspect_err(|_| {
+            // Both fail only if it has ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        })?;
+        Ok(Self { child, port, share })
     }
 
     /// Waits until it has an answer for `name`.
@@ -114,6 +122,7 @@ impl Drop for Server {
 
 /// All servers.
 pub(super) struct Stage {
+    pub(super) api: Api,
     pub(super) ours: Server,
     pub(super) unbound: Server,
     _upstream: Server,
@@ -143,10 +152,13 @@ impl Stage {
         let unbound = Server::start(&mut unbound(room, "unbound", &config)?, cores, peer)?;
         let unbound = unbound.answers(&first)?;
 
+        let api = Api::start()?;
         let program = workspace.binaries(true).join("flatnet-dns");
-        let ours = Server::start(&mut flatnet(&program, ours, upstream.port)?, cores, ours)?;
-        let ours = ours.answers(&first)?;
+        let mut command = flatnet(&program, &api, (ours, upstream.port));
+        let ours = Server::start(&mut command, cores, ours)?;
+        let ours = ours.answers(&first)?.answers(names::CHANGING)?;
         Ok(Self {
+            api,
             ours,
             unbound,
             _upstream: upstream,
@@ -154,13 +166,13 @@ impl Stage {
     }
 }
 
-fn flatnet(program: &Path, port: u16, upstream: u16) -> anyhow::Result<Command> {
+fn flatnet(program: &Path, api: &Api, (port, upstream): (u16, u16)) -> Command {
     let mut command = Command::new(program);
-    command.args(["--api-server", &format!("http://{}", api::start()?)]);
+    command.args(["--api-server", &format!("http://{}", api.address)]);
     command.args(["--listen", &format!("{HOST}:{port}")]);
     command.args(["--http", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
     command.args(["--upstream", &format!("{HOST}:{upstream}")]);
-    Ok(command)
+    command
 }
 
 fn unbound(room: &Room, name: &str, config: &str) -> anyhow::Result<Command> {
