@@ -147,6 +147,13 @@ fn is_answered(lab: &Lab) {
     }
 }
 
+/// Has the lab's `kube-dns` as the manifest says.
+fn patch_service(lab: &Lab, manifest: &str) -> Value {
+    let (name, service) = (("kube-system", "kube-dns"), object(manifest, "Service"));
+    let patched = lab.api().patch(Kind::Service, name, &service);
+    patched.expect("the Service")
+}
+
 fn without_dns(lab: &Lab) {
     lab.api()
         .delete(Kind::Deployment, "kube-system", "flatnet-dns")
@@ -174,8 +181,7 @@ fn the_manifests_run_as_they_say() {
 
     let mut deployment = object(DEPLOYMENT, "Deployment");
     for_the_lab(&mut deployment["spec"]["template"]);
-    lab.apply(&object(DEPLOYMENT, "Service").to_string())
-        .expect("the Service");
+    patch_service(&lab, DEPLOYMENT);
     lab.apply(&deployment.to_string()).expect("the Deployment");
     let two = wait_copies(&lab, "two copies", |copies| copies.len() == 2);
     assert_ne!(two[0].1, two[1].1, "spread over the nodes");
@@ -227,9 +233,8 @@ fn walk(dir: &std::path::Path) -> Vec<String> {
 
 /// The DaemonSet: each node's pods are answered by the node's own copy.
 fn on_every_node(lab: &Lab) {
-    let service = object(DAEMONSET, "Service");
+    let service = patch_service(lab, DAEMONSET);
     assert_eq!(service["spec"]["internalTrafficPolicy"], "Local");
-    lab.apply(&service.to_string()).expect("the Service");
     let mut template = object(DAEMONSET, "DaemonSet")["spec"]["template"].clone();
     for_the_lab(&mut template);
     for node in ["node1", "node2"] {
