@@ -120,5 +120,7 @@ pub const CNI_CONFIG_FILE: &str = "10-flatnet.conflist";
 pub const CNI_NETWORK: &str = "flatnet";
 /// The plugin's type in that file: the name of the binary in the runtime's CNI folder.
 pub const CNI_TYPE: &str = "flatnet-cni";
+/// The Unix socket of the node's agent, for `flatnet`, unless told otherwise.
+pub const AGENT_SOCKET: &str = "/run/flatnet/agent.sock";
 /// Where bpffs is mounted unless told otherwise.
 pub const DEFAULT_BPFFS: &str = "/sys/fs/bpf";

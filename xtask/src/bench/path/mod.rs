@@ -107,6 +107,9 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>
 }
 
 fn contender(variant: &Variant, leg: Choose, load: Load) -> Contender<'_> {
-    let measure = move || load.run(&variant.server, leg(variant));
+    let measure = move || {
+        cpu::work_for(&variant.name)?;
+        load.run(&variant.server, leg(variant))
+    };
     (variant.name.clone(), Box::new(measure))
 }
