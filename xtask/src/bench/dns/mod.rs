@@ -11,7 +11,7 @@
 //! Two more cases are measured without a limit: `memory`, after every name was asked for, and
 //! `programming`, from an event of the API server to the changed answer (ours alone).
 
-mod api;
+mod changing;
 mod load;
 mod names;
 mod programming;

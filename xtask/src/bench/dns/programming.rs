@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use super::NAME;
-use super::api::Api;
+use super::changing;
 use super::names;
 use super::servers::{HOST, Server};
+use crate::bench::api::Api;
 use crate::bench::frame::{self, Better, Row};
 use crate::bench::quantile::quantile;
 
@@ -84,7 +85,7 @@ impl Client {
     fn change(&mut self, api: &Api, n: u32) -> anyhow::Result<f64> {
         let wanted = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 200, 0, 0)) + n);
         let begun = Instant::now();
-        api.change(wanted, n);
+        changing::change(api, wanted, n)?;
         let mut answer = [0; 1500];
         loop {
             self.socket.send(&self.question)?;

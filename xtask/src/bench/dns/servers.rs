@@ -4,15 +4,18 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::api::Api;
-use super::names::{self, OUTSIDE, SERVICES};
+use super::changing;
+use super::names::{self, CLUSTER, OUTSIDE};
 use super::quota::Share;
+use crate::bench::api::Api;
 use crate::bench::namespace::Room;
+use crate::bench::{population, usage};
 use crate::process::{self, Step, cargo, find_program};
 use crate::workspace::Workspace;
 
@@ -87,17 +90,7 @@ impl Server {
     /// # Errors
     /// When it is gone.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
-        let tasks = format!("/proc/{}/task", self.child.id());
-        let mut sum = Duration::ZERO;
-        for task in fs::read_dir(&tasks).with_context(|| tasks.clone())? {
-            // Nanoseconds on a CPU come first (Documentation/scheduler/sched-stats).
-            let file = task?.path().join("schedstat");
-            // A thread that has just ended is not worth failing for.
-            let text = fs::read_to_string(&file).unwrap_or_default();
-            let first = text.split_whitespace().next().unwrap_or("0");
-            sum += Duration::from_nanos(first.parse().context("schedstat")?);
-        }
-        Ok(sum)
+        usage::cpu(self.child.id())
     }
 
     /// Memory that it holds, in MiB.
@@ -105,10 +98,7 @@ impl Server {
     /// # Errors
     /// When it is gone.
     pub(super) fn mib(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
-        Ok(kib.context("no VmRSS")? / 1024.0)
+        usage::mib(self.child.id())
     }
 }
 
@@ -138,11 +128,7 @@ impl Stage {
         process::capture(ip.args(["link", "set", "lo", "up"]))?;
         let (ours, peer, upstream) = (5301, 5302, 5303);
         let outside = names::outside_name(0);
-        let first = format!(
-            "{}.{}.svc.cluster.local",
-            names::service(0),
-            names::namespace(0)
-        );
+        let first = names::service_name(0);
 
         let config = configuration(upstream, 1, &outside_data());
         let upstream = Server::start(&mut unbound(room, "upstream", &config)?, 2, upstream)?;
@@ -152,7 +138,7 @@ impl Stage {
         let unbound = Server::start(&mut unbound(room, "unbound", &config)?, cores, peer)?;
         let unbound = unbound.answers(&first)?;
 
-        let api = Api::start()?;
+        let api = Api::start(Arc::new(changing::objects()))?;
         let program = workspace.binaries(true).join("flatnet-dns");
         let mut command = flatnet(&program, &api, (ours, upstream.port));
         let ours = Server::start(&mut command, cores, ours)?;
@@ -214,13 +200,12 @@ fn cluster_data(upstream: u16) -> String {
                     local-data: \"cluster.local. 5 IN SOA ns.dns.cluster.local. \
                     hostmaster.cluster.local. 1 7200 1800 86400 5\"\n"
         .to_owned();
-    for n in 0..SERVICES {
+    for n in 0..CLUSTER.services {
         let _ = writeln!(
             data,
-            " local-data: \"{}.{}.svc.cluster.local. 5 IN A {}\"",
-            names::service(n),
-            names::namespace(n),
-            names::cluster_ip(n)
+            " local-data: \"{}. 5 IN A {}\"",
+            names::service_name(n),
+            population::cluster_ip(n)
         );
     }
     let _ = write!(
