@@ -22,6 +22,6 @@ pub use object::{
     TrafficPolicy,
 };
 pub use view::{
-    Answer, Behind, EndpointAddress, Frontend, FrontendKind, Here, NodePortAddresses, PortView,
-    ports_of,
+    Answer, Behind, Candidate, EndpointAddress, Fate, Frontend, FrontendKind, Here, Nobody,
+    NodePortAddresses, PortView, candidates, nobody, ports_of, unserved,
 };

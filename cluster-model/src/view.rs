@@ -6,6 +6,7 @@
 //! says which choice stands behind which address. Pure.
 
 mod endpoints;
+mod fate;
 mod here;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::name::{Family, Protocol, ServiceName};
 use crate::object::{Service, ServiceKind, ServicePort, TrafficPolicy};
 
 pub use endpoints::local_ready;
+pub use fate::{Candidate, Fate, Nobody, candidates, nobody, unserved};
 pub use here::{Here, NodePortAddresses};
 
 use endpoints::Choice;

@@ -179,6 +179,16 @@ impl Places {
         self.state().join("cni").join(node).join("networks")
     }
 
+    /// The agents' sockets for `flatnet`, each named by its node.
+    pub(crate) fn sockets(&self) -> PathBuf {
+        self.state().join("sockets")
+    }
+
+    /// The socket of a node's agent.
+    pub(crate) fn socket(&self, node: &str) -> PathBuf {
+        self.sockets().join(format!("{node}.sock"))
+    }
+
     /// The process id of a node's running agent.
     pub(crate) fn agent_pid(&self, node: &str) -> PathBuf {
         self.state().join("nodes").join(node).join("agent.pid")

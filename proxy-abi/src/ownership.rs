@@ -127,5 +127,7 @@ pub const CNI_TYPE: &str = "flatnet-cni";
 pub const SOCKET_PATH_ANNOTATION: &str = "flatnet.dev/socket-lb";
 /// The capability by which runtimes hand a pod's annotations to a plugin (containerd 1.5, CRI-O 1.28).
 pub const ANNOTATIONS_CAPABILITY: &str = "io.kubernetes.cri.pod-annotations";
+/// The Unix socket of the node's agent, for `flatnet`, unless told otherwise.
+pub const AGENT_SOCKET: &str = "/run/flatnet/agent.sock";
 /// Where bpffs is mounted unless told otherwise.
 pub const DEFAULT_BPFFS: &str = "/sys/fs/bpf";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use proxy_abi::ownership::{DEFAULT_BPFFS, TUNNEL_PORT};
+use proxy_abi::ownership::{AGENT_SOCKET, DEFAULT_BPFFS, TUNNEL_PORT};
 
 use crate::plan::peers::Routing;
 use crate::plan::ports::{self, Ports};
@@ -63,6 +63,9 @@ pub struct Options {
         default_value = "/var/lib/cni/networks"
     )]
     pub cni_data_dir: PathBuf,
+    /// The Unix socket at which the agent answers `flatnet`.
+    #[arg(long, env = "FLATNET_SOCKET", default_value = AGENT_SOCKET)]
+    pub socket: PathBuf,
     /// The eBPF object file.
     #[arg(
         long,

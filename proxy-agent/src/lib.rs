@@ -3,7 +3,7 @@
 //!
 //! `plan` decides and touches nothing. `kernel` has one door for each thing that can be touched:
 //! maps, programs and links, routes, sysctls. `pass` brings the two together once; `run` does so
-//! whenever something changed. The library exists so that tests reach the rooms; the program is
+//! whenever something changed. `serve` and `local` tell others. The library exists so that tests reach the rooms; the program is
 //! `main.rs`.
 
 pub mod args;
@@ -15,3 +15,4 @@ pub mod kernel;
 pub mod pass;
 pub mod run;
 pub mod serve;
+pub mod local;

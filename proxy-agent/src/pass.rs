@@ -131,11 +131,7 @@ impl Node {
     /// # Errors
     /// [`PassError`] if the interfaces have to be looked at and cannot.
     pub async fn here(&self) -> Result<Here, PassError> {
-        let interfaces = match self.options.services.nodeport_addresses {
-            NodePortRule::Primary => Interfaces::new(),
-            NodePortRule::Within(_) => self.netlink.interfaces().await?,
-        };
-        Ok(wish::here(&self.options, &interfaces))
+        here(&self.options, &self.netlink).await
     }
 
     /// What a full pass would do now. Changes nothing: on a node without maps the kernel half is
@@ -271,6 +267,18 @@ impl Node {
             current,
         ))
     }
+}
+
+/// From where Services are seen on the node of these options, with the addresses that it has now.
+///
+/// # Errors
+/// [`PassError`] if the interfaces have to be looked at and cannot.
+pub async fn here(options: &Options, netlink: &Netlink) -> Result<Here, PassError> {
+    let interfaces = match options.services.nodeport_addresses {
+        NodePortRule::Primary => Interfaces::new(),
+        NodePortRule::Within(_) => netlink.interfaces().await?,
+    };
+    Ok(wish::here(options, &interfaces))
 }
 
 /// The clock in seconds: what an agent an hour or a year ago began with was another value.

@@ -18,6 +18,7 @@ use crate::args::Options;
 use crate::kernel::events::Events;
 use crate::kernel::probe;
 use crate::kernel::routes::Netlink;
+use crate::local::Local;
 use crate::pass::{self, Node, PassError, Plan, Waiting, Wish};
 use crate::serve::{Seen, Serve};
 use flows::{Pending, Sweeper};
@@ -94,8 +95,10 @@ async fn keep(options: Options) -> Result<(), StartError> {
     let timeouts = options.flows.timeouts();
     let feed = feed(&options).await?;
     let events = Events::open()?;
-    let mut node = Node::new(options, Netlink::open()?)?;
+    let netlink = Netlink::open()?;
+    let mut node = Node::new(options.clone(), netlink.clone())?;
     let serve = Serve::start(&services, node.pins().clone());
+    let local = Local::start(&options, node.pins().clone(), netlink, feed.clone());
     // While the first lists come in: the verifier takes its time, too.
     node.load()?;
     let flows = Arc::new(Pending::default());
@@ -108,6 +111,7 @@ async fn keep(options: Options) -> Result<(), StartError> {
         flows,
         here,
         serve,
+        local,
         unplanned: Dirty::default(),
         node,
         feed,
@@ -127,6 +131,7 @@ struct Keeper {
     here: Here,
     flows: Arc<Pending>,
     serve: Serve,
+    local: Local,
     /// Changes that the next full pass is for.
     unplanned: Dirty,
     node: Node,
@@ -236,6 +241,8 @@ impl Keeper {
         for new in waiting.iter().filter(|new| !self.waiting.contains(new)) {
             tracing::warn!("waiting: {new}");
         }
+        self.local
+            .waits_for(waiting.iter().map(ToString::to_string));
         self.waiting = waiting;
     }
 }

@@ -52,6 +52,7 @@ impl Place {
             masquerade: true,
             masquerade_exclude: Vec::new(),
             masquerade_ports: None,
+            socket: folder.path().join("agent.sock"),
             audit_seconds: Duration::from_secs(30),
         };
         let place = Self {

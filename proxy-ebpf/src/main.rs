@@ -143,7 +143,7 @@ fn nodes_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outco
         outcome => outcome,
     };
     let outcome = refuse(skb, packet, room, outcome, Side::In)?;
-    forward::from_node(skb, packet, outcome)
+    forward::from_node(skb, packet, room, outcome)
 }
 
 #[inline(always)]

@@ -23,6 +23,7 @@ fn metadata() -> Metadata {
 /// The rooms a room may use, directly. A room that is missing here may use none; no room may be
 /// used that is not listed. The product's binaries and xtask are used by nobody.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("cli", &["cluster-watch", "proxy-abi", "proxy-agent"]),
     ("cluster-watch", &["cluster-model"]),
     ("cni-plugin", &["proxy-abi"]),
     ("dns", &["cluster-model", "cluster-watch"]),

@@ -11,7 +11,7 @@ use crate::name::{Family, ServiceName};
 use crate::object::{Endpoint, EndpointSlice, Hints, ServicePort, TrafficPolicy};
 
 /// An endpoint of the right family and port, as one slice lists it.
-type Listed<'a> = (EndpointAddress, &'a Endpoint);
+pub(super) type Listed<'a> = (EndpointAddress, &'a Endpoint);
 
 /// The endpoints of one port and family under either policy.
 pub(super) struct Choice {
@@ -83,7 +83,11 @@ fn is_on(endpoint: &Endpoint, node: &str) -> bool {
 
 /// Every endpoint of `family` behind `port`: a slice's port of the same name and protocol says
 /// the number.
-fn listed<'a>(slices: &'a [EndpointSlice], family: Family, port: &ServicePort) -> Vec<Listed<'a>> {
+pub(super) fn listed<'a>(
+    slices: &'a [EndpointSlice],
+    family: Family,
+    port: &ServicePort,
+) -> Vec<Listed<'a>> {
     let mut listed = Vec::new();
     for slice in slices.iter().filter(|slice| slice.family == family) {
         let offers = slice

@@ -90,7 +90,8 @@ fn on_node(places: &Places, name: &str, argv: &[String]) -> Result<Command, LabE
     let mut command = command(&settings, argv);
     command
         .env("NODE_NAME", &node.name)
-        .env("NODE_IP", node.address().to_string());
+        .env("NODE_IP", node.address().to_string())
+        .env("FLATNET_SOCKET", places.socket(&node.name));
     command.env("KUBERNETES_SERVICE_HOST", node.address().to_string());
     command.env("KUBERNETES_SERVICE_PORT", API_PORT.to_string());
     placement.apply(&mut command);

@@ -45,6 +45,16 @@ impl Lab {
         command
     }
 
+    /// `flatnet`, asking every node of this lab, with its kubeconfig.
+    #[must_use]
+    pub fn flatnet(&self, argv: &[&str]) -> Command {
+        let mut command = Command::new(self.settings.bin_dir.join("flatnet"));
+        command.env("KUBECONFIG", self.kubeconfig());
+        command.env("FLATNET_SOCKETS", self.places.sockets());
+        command.args(argv);
+        command
+    }
+
     /// The process of a node's agent.
     ///
     /// # Errors

@@ -37,6 +37,8 @@ pub(crate) fn arguments(places: &Places, settings: &Settings, node: &Node) -> Ve
         places.cni_conf(name).into(),
         "--cni-data-dir".into(),
         places.cni_data(name).into(),
+        "--socket".into(),
+        places.socket(name).into(),
     ];
     if let Some(programs) = &settings.programs {
         arguments.push("--programs".into());

@@ -121,6 +121,21 @@ impl FlowMaps {
         Ok((flows, openings))
     }
 
+    /// The conversation of an entry of its client, as both halves tell.
+    ///
+    /// # Errors
+    /// [`MapsError`].
+    pub fn conversation(
+        &self,
+        key: &FlowKey,
+        flow: &Flow,
+        table: Table,
+    ) -> Result<Conversation, MapsError> {
+        let keys = Keys::of(key, flow);
+        let other = self.half(&keys.answers, &keys)?;
+        Ok(Conversation::of(&keys, Half::of(flow, table), other))
+    }
+
     fn table(&self) -> Table {
         match self.overflow {
             true => Table::Overflow,

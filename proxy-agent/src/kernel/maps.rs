@@ -112,6 +112,23 @@ impl ServiceMaps {
         Ok(observed)
     }
 
+    /// What the maps hold for one frontend.
+    ///
+    /// # Errors
+    /// [`MapsError`].
+    pub fn held(&self, key: &FrontendKey) -> Result<Option<Held>, MapsError> {
+        let frontend = match self.frontends.get(key, 0) {
+            Ok(frontend) => frontend,
+            Err(MapError::KeyNotFound) => return Ok(None),
+            Err(source) => return Err(MapsError::new("read a frontend", source)),
+        };
+        Ok(Some(Held {
+            frontend,
+            inside: self.list(frontend.offer.inside)?.into(),
+            outside: self.list(frontend.offer.outside)?.into(),
+        }))
+    }
+
     fn list(&self, list: List) -> Result<Vec<Endpoint>, MapsError> {
         let List { first_slot, count } = list;
         let slots = (0..count).map(|index| first_slot.wrapping_add(index));

@@ -1,0 +1,67 @@
+//! `flatnet endpoints [NAME]`: who may take a Service's traffic on a node, and why or why not.
+
+use std::process::ExitCode;
+
+use clap::Args as ClapArgs;
+use proxy_agent::local::api::Services;
+
+use crate::error::CliError;
+use crate::nodes::Where;
+use crate::print::Form;
+use crate::services::{path, port_name};
+use crate::table::Table;
+
+/// Arguments of `flatnet endpoints`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Those of one Service: NAME, or NAMESPACE/NAME.
+    name: Option<String>,
+    /// Those of one namespace.
+    #[arg(short, long)]
+    namespace: Option<String>,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Shows them.
+///
+/// # Errors
+/// [`CliError`].
+pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
+    let path = path(args.name.as_deref(), args.namespace.as_deref());
+    let agents = at.agents()?;
+    loop {
+        let mut all = Vec::new();
+        for agent in &agents {
+            all.push(agent.get::<Services>(&path).await?);
+        }
+        args.form.print(&all, || text(&all));
+        if !args.form.again().await {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+fn text(all: &[Services]) -> String {
+    let mut table = Table::new(&["SEEN FROM", "SERVICE", "PORT", "ENDPOINT", "ON", "STATE"]);
+    for Services { node, services } in all {
+        for service in services {
+            for port in &service.ports {
+                for one in &port.endpoints {
+                    table.row([
+                        node.clone(),
+                        format!("{}/{}", service.namespace, service.name),
+                        port_name(port),
+                        one.at.to_string(),
+                        one.node.clone().unwrap_or_else(|| "-".to_owned()),
+                        one.why.clone(),
+                    ]);
+                }
+            }
+        }
+    }
+    match table.is_empty() {
+        true => "no endpoint\n".to_owned(),
+        false => table.text(),
+    }
+}

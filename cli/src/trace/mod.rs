@@ -1,0 +1,122 @@
+//! `flatnet trace FROM TO`: the path of a packet, hop by hop, with who runs each.
+//!
+//! `ends` reads what was typed and `resolve` finds out what it is; `walk` is the model, pure over
+//! `facts` that `gather` fetches from the nodes' agents; `probe` sends a packet of our own and
+//! compares; `path` is the result and `show` writes it.
+
+mod ends;
+mod facts;
+mod gather;
+mod kube;
+mod path;
+mod probe;
+mod resolve;
+mod show;
+mod walk;
+
+use std::process::ExitCode;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use crate::error::CliError;
+use crate::nodes::Where;
+use crate::print::json;
+
+use ends::Named;
+use path::{Outcome, Protocol, Trace};
+use resolve::Unresolved;
+use walk::Walked;
+
+/// Arguments of `flatnet trace`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Who sends: pod/NAME, deploy/NAME, node/NAME, outside, or an address.
+    from: String,
+    /// Where to: the same with a port, svc/NAME[:PORT], NAME.NAMESPACE[:PORT], ADDRESS:PORT.
+    to: String,
+    /// Transport protocol.
+    #[arg(short, long, value_enum, default_value_t)]
+    protocol: Protocol,
+    /// The namespace of names that have none.
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+    /// IPv6, where both families are possible.
+    #[arg(short = '6', long)]
+    ipv6: bool,
+    /// The model alone: no packet is sent.
+    #[arg(long)]
+    explain: bool,
+    /// The endpoint that is taken, of several.
+    #[arg(long, value_name = "ADDRESS")]
+    endpoint: Option<std::net::IpAddr>,
+    /// The node by which a client from outside comes in, where the address does not tell.
+    #[arg(long, value_name = "NODE")]
+    through: Option<String>,
+    /// How to write it.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    server: kube::Server,
+}
+
+/// How to write a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Aligned text.
+    #[default]
+    Text,
+    /// A word a hop.
+    Short,
+    /// JSON.
+    Json,
+    /// A Mermaid sequence diagram.
+    Mermaid,
+    /// A picture.
+    Svg,
+}
+
+/// Shows the path; exits with 0 if the other end is reached, 1 if not, 2 if that is not known.
+///
+/// # Errors
+/// [`CliError`] if an end is not known or no agent answers.
+pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
+    let (from, to) = (Named::parse(&args.from)?, Named::parse(&args.to)?);
+    let agents = gather::Agents::of(at).await?;
+    let mut observed = None;
+    let walked = match resolve::resolve(args, (&from, &to), &agents).await {
+        Ok(resolved) => {
+            let mut walked = gather::walk(&agents, &resolved).await?;
+            if !args.explain {
+                observed = probe::observe(&agents, &resolved.ask, &mut walked).await?;
+            }
+            walked
+        }
+        Err(Unresolved::Failed(error)) => return Err(error),
+        Err(Unresolved::Ended(outcome)) => Walked {
+            forward: Vec::new(),
+            back: Vec::new(),
+            outcome,
+        },
+    };
+    let trace = Trace {
+        from: args.from.clone(),
+        to: args.to.clone(),
+        protocol: args.protocol,
+        forward: walked.forward,
+        back: walked.back,
+        outcome: walked.outcome,
+        observed,
+    };
+    match args.output {
+        Output::Text => print!("{}", show::text(&trace)),
+        Output::Short => print!("{}", show::short(&trace)),
+        Output::Json => println!("{}", json(&trace)),
+        Output::Mermaid => print!("{}", show::mermaid(&trace)),
+        Output::Svg => print!("{}", show::svg(&trace)),
+    }
+    Ok(match trace.outcome {
+        Outcome::Reached => ExitCode::SUCCESS,
+        Outcome::NotReached { .. } => ExitCode::FAILURE,
+        Outcome::NotKnown { .. } => ExitCode::from(2),
+    })
+}

@@ -1,0 +1,284 @@
+//! What the ends are: a pod's address and node, a Service's cluster IP.
+
+use std::net::{IpAddr, SocketAddr};
+
+use proxy_agent::local::api::{Node, Service, Services};
+
+use super::Args;
+use super::ends::Named;
+use super::gather::Agents;
+use super::kube::{self, Pod};
+use super::path::Outcome;
+use super::walk::{Ask, Names, Source};
+use crate::agent::AskError;
+use crate::error::CliError;
+
+/// The question, and what addresses are called.
+pub(super) struct Resolved {
+    pub(super) ask: Ask,
+    pub(super) names: Names,
+}
+
+/// The ends lead to no path.
+pub(super) enum Unresolved {
+    /// Something that was named is not there.
+    Failed(CliError),
+    /// Nothing of ours stands there.
+    Ended(Outcome),
+}
+
+impl From<CliError> for Unresolved {
+    fn from(error: CliError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<AskError> for Unresolved {
+    fn from(error: AskError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Finds out what was meant.
+pub(super) async fn resolve(
+    args: &Args,
+    (from, to): (&Named, &Named),
+    agents: &Agents,
+) -> Result<Resolved, Unresolved> {
+    let client = args.server.client().await;
+    // Without the API server addresses do; names are then not known.
+    let pods = match &client {
+        Some(client) => kube::pods(client).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let look = Look {
+        args,
+        agents,
+        client,
+        pods,
+    };
+    let to = look.target(to).await?;
+    let source = look.source(from, to.is_ipv6()).await?;
+    Ok(Resolved {
+        names: look.names(),
+        ask: Ask {
+            source,
+            to,
+            protocol: args.protocol,
+            endpoint: args.endpoint,
+            through: args.through.clone(),
+        },
+    })
+}
+
+struct Look<'a> {
+    args: &'a Args,
+    agents: &'a Agents,
+    client: Option<cluster_watch::Client>,
+    pods: Vec<Pod>,
+}
+
+impl Look<'_> {
+    async fn target(&self, named: &Named) -> Result<SocketAddr, Unresolved> {
+        let v6 = self.args.ipv6;
+        let (addresses, port) = match named {
+            Named::Address(address, port) => (vec![*address], *port),
+            Named::Pod(name, port) => (self.pod(name)?.addresses(), *port),
+            Named::Deploy(name, port) => (self.deploy(name).await?.addresses(), *port),
+            Named::Node(name, port) => (self.node_addresses(name)?, *port),
+            Named::Service(namespace, name, port) => {
+                let namespace = namespace.as_deref().unwrap_or(&self.args.namespace);
+                return self.service(namespace, name, port.as_deref()).await;
+            }
+            Named::Outside => {
+                return Err(not_found("the far end needs an address: ADDRESS:PORT").into());
+            }
+        };
+        let port = port.ok_or_else(|| not_found("the far end needs a port: ...:PORT"))?;
+        let address = of_family(&addresses, v6)?;
+        Ok(SocketAddr::new(address, port))
+    }
+
+    async fn source(&self, named: &Named, v6: bool) -> Result<Source, CliError> {
+        let pod = match named {
+            Named::Pod(name, _) => self.pod(name)?.clone(),
+            Named::Deploy(name, _) => self.deploy(name).await?,
+            Named::Node(name, _) => {
+                let address = of_family(&self.node_addresses(name)?, v6)?;
+                return Ok(Source::Process(name.clone(), address));
+            }
+            Named::Address(address, _) => return Ok(self.at(*address)),
+            Named::Service(..) => return Err(not_found("a Service sends nothing; name a pod")),
+            // An address for documentation: nobody's, so that it is nobody's here.
+            Named::Outside if v6 => return Ok(Source::Outside(doc("2001:db8::1"))),
+            Named::Outside => return Ok(Source::Outside(doc("192.0.2.1"))),
+        };
+        let address = of_family(&pod.addresses(), v6)?;
+        Ok(match pod.spec.host_network {
+            true => Source::Process(pod.spec.node_name, address),
+            false => Source::Pod(pod.spec.node_name, address),
+        })
+    }
+
+    /// Whose an address is.
+    fn at(&self, address: IpAddr) -> Source {
+        let mut nodes = self.agents.nodes.values();
+        let holds = |node: &&Node| {
+            node.addresses.contains(&address) || node.pods.iter().any(|pod| pod.address == address)
+        };
+        match nodes.find(holds) {
+            Some(node) if node.addresses.contains(&address) => {
+                Source::Process(node.name.clone(), address)
+            }
+            Some(node) => Source::Pod(node.name.clone(), address),
+            None => Source::Outside(address),
+        }
+    }
+
+    fn pod(&self, name: &str) -> Result<&Pod, CliError> {
+        let (namespace, name) = name.split_once('/').unwrap_or((&self.args.namespace, name));
+        let mut pods = self.pods.iter();
+        pods.find(|pod| pod.metadata.name == name && pod.metadata.namespace == namespace)
+            .ok_or_else(|| self.unknown("pod", name))
+    }
+
+    async fn deploy(&self, name: &str) -> Result<Pod, CliError> {
+        let Some(client) = &self.client else {
+            return Err(self.unknown("Deployment", name));
+        };
+        let namespace = &self.args.namespace;
+        let labels = kube::selector(client, "deploy", namespace, name).await?;
+        let own = |pod: &&Pod| {
+            pod.metadata.namespace == *namespace && kube::selects(&labels, pod) && pod.is_ready()
+        };
+        let found = self.pods.iter().find(own);
+        found
+            .cloned()
+            .ok_or_else(|| not_found(format!("no pod of Deployment {namespace}/{name} is ready")))
+    }
+
+    fn unknown(&self, kind: &str, name: &str) -> CliError {
+        let namespace = &self.args.namespace;
+        not_found(match self.client.is_some() {
+            true => format!("there is no {kind} {namespace}/{name}"),
+            false => format!(
+                "the API server is not known, so {kind} {name} has no address: give --kubeconfig \
+                 or an address"
+            ),
+        })
+    }
+
+    fn node_addresses(&self, name: &str) -> Result<Vec<IpAddr>, CliError> {
+        let peers = self.agents.nodes.values().flat_map(|node| &node.peers);
+        let found = peers.into_iter().find(|peer| peer.name == name);
+        found
+            .map(|peer| peer.addresses.clone())
+            .ok_or_else(|| not_found(format!("there is no node {name}")))
+    }
+
+    async fn service(
+        &self,
+        namespace: &str,
+        name: &str,
+        port: Option<&str>,
+    ) -> Result<SocketAddr, Unresolved> {
+        let found = self.agents.service(namespace, name).await?;
+        let service =
+            found.ok_or_else(|| not_found(format!("there is no Service {namespace}/{name}")))?;
+        if let Some(unserved) = &service.unserved {
+            return Err(Unresolved::Ended(Outcome::NotReached {
+                reason: unserved.code.clone(),
+                words: unserved.words.clone(),
+                object: format!("Service {namespace}/{name}"),
+            }));
+        }
+        let number = self.port(&service, port)?;
+        let fronts = service.ports.iter().flat_map(|port| &port.frontends);
+        let fronts = fronts.filter(|front| front.kind == "cluster-ip");
+        let addresses: Vec<IpAddr> = fronts.map(|front| front.address).collect();
+        Ok(SocketAddr::new(
+            of_family(&addresses, self.args.ipv6)?,
+            number,
+        ))
+    }
+
+    /// The number of a port that was named, numbered, or is the only one.
+    fn port(&self, service: &Service, wanted: Option<&str>) -> Result<u16, CliError> {
+        let of_protocol = |port: &&proxy_agent::local::api::Port| {
+            port.protocol == self.args.protocol.of_service()
+        };
+        let ports: Vec<_> = service.ports.iter().filter(of_protocol).collect();
+        let found = match wanted {
+            Some(wanted) => {
+                let mut all = ports.iter();
+                let number = wanted.parse().ok();
+                all.find(|port| port.name == wanted || Some(port.port) == number)
+                    .map(|port| port.port)
+                    // A port that the Service has not is worth a look, too.
+                    .or(number)
+            }
+            None => match &ports[..] {
+                [only] => Some(only.port),
+                _ => None,
+            },
+        };
+        found.ok_or_else(|| {
+            let names = ports.iter().map(|port| match port.name.as_str() {
+                "" => port.port.to_string(),
+                name => name.to_owned(),
+            });
+            let names: Vec<_> = names.collect();
+            not_found(format!(
+                "which port of Service {}/{}? It has {} over {}",
+                service.namespace,
+                service.name,
+                names.join(", "),
+                self.args.protocol.of_service(),
+            ))
+        })
+    }
+
+    fn names(&self) -> Names {
+        let pods = self.pods.iter().filter(|pod| !pod.spec.host_network);
+        let pods = pods.flat_map(|pod| {
+            let name = format!("pod {}/{}", pod.metadata.namespace, pod.metadata.name);
+            let addresses = pod.addresses().into_iter();
+            addresses.map(move |address| (address, name.clone()))
+        });
+        let peers = self.agents.nodes.values().flat_map(|node| &node.peers);
+        let peers = peers.flat_map(|peer| {
+            let named = peer.addresses.iter();
+            named.map(|address| (*address, format!("node {}", peer.name)))
+        });
+        pods.chain(peers).collect()
+    }
+}
+
+impl Agents {
+    /// A Service as the first node that answers has it.
+    async fn service(&self, namespace: &str, name: &str) -> Result<Option<Service>, CliError> {
+        let path = format!("/v1/services?namespace={namespace}&name={name}");
+        let Some(agent) = self.first() else {
+            return Ok(None);
+        };
+        let mut found: Services = agent.get(&path).await?;
+        Ok(found.services.pop())
+    }
+}
+
+fn of_family(addresses: &[IpAddr], v6: bool) -> Result<IpAddr, CliError> {
+    let family = |address: &&IpAddr| address.is_ipv6() == v6;
+    let own = addresses.iter().find(family).copied();
+    // Where there is but one family, that is meant.
+    own.or(addresses.first().copied().filter(|_| !v6))
+        .ok_or_else(|| not_found("it has no address of this family yet"))
+}
+
+fn doc(text: &str) -> IpAddr {
+    text.parse()
+        .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
+}
+
+fn not_found(text: impl Into<String>) -> CliError {
+    CliError::NotFound(text.into())
+}

@@ -1,0 +1,159 @@
+//! Sends one packet or connection of the agent's own from a network namespace: what `flatnet trace`
+//! compares its model with.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::spaces::Space;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What a datagram says; who does not know it answers or not.
+const WORDS: &[u8] = b"flatnet trace\n";
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was answered: TCP connected, or a datagram came back.
+    Answered,
+    /// It was refused: a reset, or an ICMP error.
+    Refused,
+    /// There is no way: the kernel or a router says so.
+    Unreachable,
+    /// Nothing came.
+    Silent,
+    /// It could not be sent.
+    Failed,
+}
+
+/// Asks, and says what came of it, after what time, and from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What came.
+    pub answer: Answer,
+    /// How long it took.
+    pub took: Duration,
+    /// The source that the kernel chose.
+    pub from: Option<SocketAddr>,
+    /// The error, in the kernel's words.
+    pub words: Option<String>,
+}
+
+/// Asks `to` from a namespace, by TCP or else UDP. Blocks for two seconds at most.
+///
+/// # Errors
+/// If the namespace cannot be entered.
+pub fn ask(space: &Space, to: SocketAddr, tcp: bool) -> io::Result<Asked> {
+    let pid = space.pids.first().ok_or(ErrorKind::NotFound)?;
+    let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
+    // A thread of its own, that ends in that namespace.
+    let inside = move || {
+        enter(&namespace)?;
+        let begun = Instant::now();
+        let (done, from) = match tcp {
+            true => connect(to),
+            false => send(to),
+        };
+        Ok(Asked {
+            answer: judged(&done),
+            took: begun.elapsed(),
+            from,
+            words: done.err().map(|error| error.to_string()),
+        })
+    };
+    let asked = thread::spawn(inside).join();
+    asked.unwrap_or_else(|_| Err(io::Error::other("the thread that asks broke")))
+}
+
+fn enter(namespace: &File) -> io::Result<()> {
+    // SAFETY: the descriptor is open; the call changes this thread alone, which does nothing else.
+    match unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn connect(to: SocketAddr) -> (io::Result<()>, Option<SocketAddr>) {
+    match TcpStream::connect_timeout(&to, PATIENCE) {
+        Ok(stream) => (Ok(()), stream.local_addr().ok()),
+        Err(error) => (Err(error), None),
+    }
+}
+
+fn send(to: SocketAddr) -> (io::Result<()>, Option<SocketAddr>) {
+    let any: SocketAddr = match to {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let mut from = None;
+    let mut exchange = || {
+        let socket = UdpSocket::bind(any)?;
+        // Connected, so that ICMP errors come back to it.
+        socket.connect(to)?;
+        from = socket.local_addr().ok();
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.send(WORDS)?;
+        socket.recv(&mut [0; 2048]).map(drop)
+    };
+    let done = exchange();
+    (done, from)
+}
+
+fn judged(done: &io::Result<()>) -> Answer {
+    let Err(error) = done else {
+        return Answer::Answered;
+    };
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Answer::Refused,
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Answer::Unreachable,
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => Answer::Silent,
+        _ => Answer::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::kernel::spaces;
+
+    fn here(to: SocketAddr, tcp: bool) -> Answer {
+        let all = spaces::all();
+        let own = spaces::own(&all).expect("this namespace");
+        match ask(own, to, tcp) {
+            Ok(asked) => asked.answer,
+            // Entering a namespace, also the own one, is root's.
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn answers_and_refusals_are_told_apart() {
+        // SAFETY: the call takes nothing and cannot fail.
+        if unsafe { libc::geteuid() } != 0 {
+            assert!(std::env::var_os("CI").is_none(), "CI runs as root");
+            eprintln!("skipped: only root enters network namespaces");
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let at = listener.local_addr().expect("an address");
+        assert_eq!(here(at, true), Answer::Answered);
+        drop(listener);
+        assert_eq!(here(at, true), Answer::Refused);
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
+        let at = socket.local_addr().expect("an address");
+        let echo = thread::spawn(move || {
+            let mut words = [0; 64];
+            let (length, from) = socket.recv_from(&mut words).expect("words");
+            socket.send_to(&words[..length], from).expect("sent");
+        });
+        assert_eq!(here(at, false), Answer::Answered);
+        echo.join().expect("it ends");
+        assert_eq!(here(at, false), Answer::Refused);
+    }
+}

@@ -1,0 +1,89 @@
+//! Sockets in the network namespaces of the node and its pods: who listens, and one that asks.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use proxy_abi::protocol;
+
+use super::api::{Listener, Probe};
+use super::kernel::LookError;
+use crate::kernel::ask::{self, Asked};
+use crate::kernel::pins::Pins;
+use crate::kernel::routes::Netlink;
+use crate::kernel::spaces::{self, Space};
+use crate::kernel::{listeners, pods};
+
+/// Who takes what comes to an address and port of this node or one of its pods.
+///
+/// # Errors
+/// [`LookError`].
+pub async fn listener(
+    (address, port): (IpAddr, u16),
+    number: u8,
+    pins: &Pins,
+    netlink: &Netlink,
+) -> Result<Listener, LookError> {
+    let Some(space) = space_of(address, pins, netlink).await? else {
+        return Ok(Listener::default());
+    };
+    let found = listeners::at(&space, number, address, port);
+    Ok(Listener {
+        looked: [protocol::TCP, protocol::UDP].contains(&number),
+        listens: found.is_some(),
+        bound: found.as_ref().map(|one| one.address),
+        pid: found.as_ref().and_then(|one| one.pid),
+        process: found.and_then(|one| one.name),
+    })
+}
+
+/// The namespace of the pod that has an address, else the node's own.
+async fn space_of(
+    address: IpAddr,
+    pins: &Pins,
+    netlink: &Netlink,
+) -> Result<Option<Space>, LookError> {
+    let all = spaces::all();
+    Ok(match pods::pods(pins)?.remove(&address) {
+        Some(pod) => netlink.space_behind(pod.ifindex, &all).await?,
+        None => spaces::own(&all).cloned(),
+    })
+}
+
+/// Sends one connection or datagram from a pod's or the node's namespace.
+///
+/// # Errors
+/// [`LookError`].
+pub async fn probe(
+    from: IpAddr,
+    to: SocketAddr,
+    tcp: bool,
+    pins: &Pins,
+    netlink: &Netlink,
+) -> Result<Probe, LookError> {
+    let space = space_of(from, pins, netlink).await?;
+    let asked = match space {
+        Some(space) => tokio::task::spawn_blocking(move || ask::ask(&space, to, tcp)).await,
+        None => Ok(Err(io::ErrorKind::NotFound.into())),
+    };
+    let asked = asked.unwrap_or_else(|broken| Err(io::Error::other(broken)));
+    let asked = asked.unwrap_or_else(|error| Asked {
+        answer: ask::Answer::Failed,
+        took: Duration::ZERO,
+        from: None,
+        words: Some(error.to_string()),
+    });
+    Ok(Probe {
+        answer: match asked.answer {
+            ask::Answer::Answered => "answered",
+            ask::Answer::Refused => "refused",
+            ask::Answer::Unreachable => "unreachable",
+            ask::Answer::Silent => "silent",
+            ask::Answer::Failed => "failed",
+        }
+        .to_owned(),
+        milliseconds: asked.took.as_secs_f64() * 1000.0,
+        from: asked.from,
+        words: asked.words,
+    })
+}
