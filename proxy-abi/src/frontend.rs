@@ -30,6 +30,13 @@ impl FrontendKey {
         Self::new(address, Port::new(0), 0)
     }
 
+    /// Whether it is such a key.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.protocol == 0
+    }
+
     /// The key of `address`:`port` for one IP protocol number.
     #[inline(always)]
     #[must_use]
