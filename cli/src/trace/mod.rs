@@ -1,7 +1,7 @@
 //! `flatnet trace FROM TO`: the path of a packet, hop by hop, with who runs each.
 //!
 //! `ends` reads what was typed and `resolve` finds out what it is; `walk` is the model, pure over
-//! `facts` that `gather` fetches from the nodes' agents; `probe` sends a packet of our own and
+//! `facts` that `gather` fetches from the nodes' agents; `probe` sends a packet of our own, `seen` says where it passed and
 //! compares; `path` is the result and `show` writes it.
 
 mod ends;
@@ -11,6 +11,7 @@ mod kube;
 mod path;
 mod probe;
 mod resolve;
+mod seen;
 mod show;
 mod walk;
 

@@ -85,6 +85,7 @@ fn up(start: args::Start) -> Result<(), LabError> {
     let mut serve = launch::spawn(&own_exe()?, &options, Lifetime::Own)?;
     launch::wait_ready(&mut serve, &places, |line| eprintln!("{line}"))?;
     println!("export KUBECONFIG={}", places.kubeconfig().display());
+    println!("export FLATNET_SOCKETS={}", places.sockets().display());
     Ok(())
 }
 

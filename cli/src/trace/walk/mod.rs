@@ -229,6 +229,8 @@ impl Walker<'_> {
             does: does.into(),
             change: None,
             shown_by: None,
+            seen_after_nanoseconds: None,
+            not_seen: false,
         });
         let last = self.hops.len() - 1;
         &mut self.hops[last]

@@ -69,7 +69,7 @@ impl Walker<'_> {
                 Some(node),
                 Kind::FromNetwork,
                 format!("{leaves} ingress"),
-                "flatnet",
+                "flatnet from_network",
                 does,
             );
             return self.into_node(node, to);
@@ -90,7 +90,13 @@ impl Walker<'_> {
         let facts = self.facts.node(node)?;
         let masqueraded = masqueraded(facts, uplink, self.tuple);
         let place = format!("{uplink} egress");
-        let hop = self.hop(Some(node), Kind::ToNetwork, place, "flatnet", "as it is");
+        let hop = self.hop(
+            Some(node),
+            Kind::ToNetwork,
+            place,
+            "flatnet to_network",
+            "passes as it is",
+        );
         hop.shown_by = Some(format!("bpftool net show dev {uplink}"));
         let turned = self.settle(turned)?;
         self.tell(turned);
@@ -153,7 +159,13 @@ impl Walker<'_> {
         let uplink = uplink.map_or(kind.to_owned(), |one| one.name.clone());
         let turned = self.translate(node, Hook::FromNetwork);
         let place = format!("{uplink} ingress");
-        let hop = self.hop(Some(node), Kind::FromNetwork, place, "flatnet", "as it is");
+        let hop = self.hop(
+            Some(node),
+            Kind::FromNetwork,
+            place,
+            "flatnet from_network",
+            "passes as it is",
+        );
         hop.shown_by = Some(format!("bpftool net show dev {uplink}"));
         let turned = self.settle(turned)?;
         self.tell(turned);

@@ -38,7 +38,7 @@ impl Walker<'_> {
             Some(node),
             Kind::FromPod,
             program,
-            "flatnet",
+            "flatnet from_pod",
             "the source is its own",
         );
         hop.shown_by = Some(format!("tc filter show dev {} ingress", pod.interface));
@@ -71,7 +71,13 @@ impl Walker<'_> {
             Protocol::Tcp => "connect()",
             Protocol::Udp => "sendto()",
         };
-        self.hop(Some(node), Kind::Connect, call, "flatnet", "no frontend");
+        self.hop(
+            Some(node),
+            Kind::Connect,
+            call,
+            "flatnet (socket)",
+            "no frontend",
+        );
         let Some(chosen) = self.settle(chosen)? else {
             return Ok(());
         };

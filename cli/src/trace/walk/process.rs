@@ -41,7 +41,7 @@ impl Walker<'_> {
         let turned = self.translate(node, Hook::ToPod)?;
         let place = format!("{interface} egress");
         let does = "the node's own packet to the pod";
-        let hop = self.hop(Some(node), Kind::ToPod, place, "flatnet", does);
+        let hop = self.hop(Some(node), Kind::ToPod, place, "flatnet to_pod", does);
         hop.shown_by = Some(format!("tc filter show dev {interface} egress"));
         self.tell(turned);
         Ok(())
