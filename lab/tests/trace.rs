@@ -277,6 +277,12 @@ fn where_a_path_dies_the_reason_and_the_object_are_named() {
         let told = lab.wait(&format!("{asked}: {reason}"), PATIENCE, read);
         let told = told
             .unwrap_or_else(|error| panic!("{error}: {}", stage::told(&trace(lab, asked, "text"))));
+        let words = told["outcome"]["words"].as_str().expect("words");
+        match asked.split(['/', ':']).nth(2) {
+            Some("nobody") => assert!(words.contains("labels app=nobody"), "{words}"),
+            Some("sick") => assert!(words.contains("pod sick is not ready"), "{words}"),
+            _ => {}
+        }
         let named = told["outcome"]["object"].as_str().expect("an object");
         assert!(named.contains(object), "{asked}: {named}");
     }
