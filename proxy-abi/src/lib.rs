@@ -34,7 +34,7 @@ pub use node::{Cidr, NodeAddress, ThisNode, Uplink};
 pub use pod::Pod;
 pub use socket::SocketPeer;
 pub use source_range::{Source, SourceRange};
-pub use way::Way;
+pub use way::{KeptWay, Way};
 
 /// IP protocol numbers of the transport protocols a Service can name (IANA protocol numbers).
 pub mod protocol {

@@ -22,9 +22,7 @@ pub(crate) fn from_pod(
         return Ok(outcome);
     }
     let lasting = short::is_lasting(packet, outcome);
-    if !to_local_pod(skb, packet, &mut room.way)
-        && !out_of_the_node(skb, packet, &mut room.way, lasting)
-    {
+    if !to_local_pod(skb, packet, &mut room.way) && !out_of_the_node(skb, packet, room, lasting) {
         return Ok(outcome);
     }
     if lasting
@@ -54,7 +52,7 @@ pub(crate) fn from_network(
         Outcome::Translated if to_local_pod(skb, packet, &mut room.way) => Ok(Outcome::Redirected),
         // The stack would not forward what comes from its own address.
         Outcome::Translated if maps::is_nodes(&packet.key.source) => {
-            if out_of_the_node(skb, packet, &mut room.way, false) {
+            if out_of_the_node(skb, packet, room, false) {
                 Ok(Outcome::Redirected)
             } else {
                 Err(Drop::NoRoute)
@@ -67,7 +65,12 @@ pub(crate) fn from_network(
 /// A rewritten packet of the node's own: the stack chose interface and next hop for the
 /// frontend's address; the endpoint may be a pod of this node or behind another next hop.
 #[inline(always)]
-pub(crate) fn from_node(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<Outcome, Drop> {
+pub(crate) fn from_node(
+    skb: &Skb,
+    packet: &Packet,
+    room: &mut Room,
+    outcome: Outcome,
+) -> Result<Outcome, Drop> {
     if outcome != Outcome::Translated {
         return Ok(outcome);
     }
@@ -79,7 +82,7 @@ pub(crate) fn from_node(skb: &Skb, packet: &Packet, outcome: Outcome) -> Result<
         skb.redirect(skb.ifindex(), Side::In);
         return Ok(Outcome::Redirected);
     }
-    match skb.route(packet) {
+    match skb.route(packet, &mut room.routing) {
         Route::Neighbour { ifindex, addresses } => {
             skb.store(0, &addresses).map_err(|_| Drop::RewriteFailed)?;
             if ifindex == skb.ifindex() {
@@ -123,16 +126,16 @@ fn to_local_pod(skb: &Skb, packet: &Packet, way: &mut Way) -> bool {
 /// Out of the interface that the routing table names, with the neighbour's address; whether it
 /// went. Whatever is not plain (a packet too large, the node itself as destination, the last hop)
 /// is the stack's; so is a next hop that must be asked for, unless the stack would refuse to ask
-/// for a packet that comes from the node's own address. Of a `lasting` packet `way` says where it
-/// went.
+/// for a packet that comes from the node's own address. Of a `lasting` packet `room.way` says
+/// where it went.
 ///
 /// Not inlined, for the sake of the caller's stack.
 #[inline(never)]
-fn out_of_the_node(skb: &Skb, packet: &Packet, way: &mut Way, lasting: bool) -> bool {
+fn out_of_the_node(skb: &Skb, packet: &Packet, room: &mut Room, lasting: bool) -> bool {
     if packet.hops <= 1 {
         return false;
     }
-    match skb.route(packet) {
+    match skb.route(packet, &mut room.routing) {
         // Into a tunnel by way of the stack: there its route notes what the way between the nodes
         // carries, and the pod is told.
         Route::Neighbour { ifindex, .. } if maps::uplink(ifindex).is_none() => false,
@@ -143,9 +146,13 @@ fn out_of_the_node(skb: &Skb, packet: &Packet, way: &mut Way, lasting: bool) -> 
             if skb.spend_hop(packet.family, packet.hops).is_err() {
                 return false;
             }
+            let inside = maps::is_inside(&packet.key.destination);
+            if inside {
+                // There is nothing to masquerade: `to_network` need not look again.
+                skb.mark_done();
+            }
             if lasting {
-                let inside = maps::is_inside(&packet.key.destination);
-                way.lead_out(ifindex, addresses, inside);
+                room.way.lead_out(ifindex, addresses, inside);
             }
             skb.redirect(ifindex, Side::Out);
             true

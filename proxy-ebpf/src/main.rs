@@ -140,7 +140,7 @@ fn networks_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Ou
 fn nodes_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Drop> {
     let outcome = translate(skb, packet, room, Hook::FromNode)?;
     let outcome = refuse(skb, packet, room, outcome, Side::In)?;
-    forward::from_node(skb, packet, outcome)
+    forward::from_node(skb, packet, room, outcome)
 }
 
 #[inline(always)]

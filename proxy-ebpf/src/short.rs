@@ -1,19 +1,20 @@
 //! The short walk of a segment whose connection has lately taken the whole one, and needed nothing
 //! but a way: one read, one look-up, gone. Most packets of a cluster are such.
 //!
-//! Only TCP segments in the middle of a connection: what opens one (or answers that) or ends it is
-//! looked at in full, so that a Service is met at the first packet and flows see the last.
+//! Only TCP segments of a connection that has begun: what opens one (or answers that) is looked at
+//! in full, so that a Service is met at the first packet. A way is remembered of a segment that
+//! does not end its connection either, and gives way to a flow.
 
 use packet::{ethernet, ipv4, ipv6, transport};
 use proxy_abi::{FlowKey, Ip, Way, protocol};
 
-use crate::maps;
+use crate::maps::{self, Workspace};
 use crate::parse::{Content, Packet};
 use crate::skb::{Failed, Side, Skb};
 use crate::translate::Outcome;
 
-/// TCP flags with which a segment takes the whole walk.
-const ENDS: u8 = transport::SYN | transport::FIN | transport::RST;
+/// TCP flags of a segment after which there will be few.
+const ENDS: u8 = transport::FIN | transport::RST;
 
 /// Words of a frame's head: 2 bytes of nothing, so that the IP header is aligned, then Ethernet,
 /// IP without options and TCP up to its flags.
@@ -43,9 +44,13 @@ pub(crate) fn walk(skb: &Skb, from_pod: bool) -> Result<bool, Failed> {
     let Some(segment) = segment else {
         return Ok(false);
     };
-    let Some(way) = maps::way(&segment.key) else {
+    let Some(Workspace { room, .. }) = maps::workspace() else {
         return Ok(false);
     };
+    let way = &mut room.way;
+    if !maps::way(&segment.key, way) {
+        return Ok(false);
+    }
     if way.arrives != skb.ifindex() || (from_pod && halves(&way.sender) != segment.sender) {
         return Ok(false);
     }
@@ -71,7 +76,7 @@ pub(crate) fn is_lasting(packet: &Packet, outcome: Outcome) -> bool {
     outcome == Outcome::Pass
         && packet.content == Content::Continuing
         && packet.key.protocol == protocol::TCP
-        && packet.flags & ENDS == 0
+        && packet.flags & (transport::SYN | ENDS) == 0
 }
 
 /// Completes `way`, which says where the packet went, and remembers it.
@@ -137,7 +142,7 @@ fn finish<const N: usize>(
     hops: u8,
 ) -> Option<Segment> {
     let flags = tcp[1].to_ne_bytes()[1];
-    if flags & ENDS != 0 {
+    if flags & transport::SYN != 0 {
         return None;
     }
     let (from, to) = transport::ports(tcp[0].to_ne_bytes());

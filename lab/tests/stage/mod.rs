@@ -106,8 +106,35 @@ pub(crate) fn agents_with(arguments: &str) -> Option<TempDir> {
     let real = product.join("flatnet-agent");
     let script = format!("#!/bin/sh\nexec {} \"$@\" {arguments}\n", real.display());
     fs::write(&agent, script).expect("written");
-    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).expect("executable");
+    for_everybody(&agent);
     Some(own)
+}
+
+/// The product's binaries, of which `program` is a copy that every user may read and run; or
+/// nothing after having said why not.
+pub(crate) fn programs_copied(program: &str) -> Option<TempDir> {
+    let product = bin_dir()?;
+    let own = tempfile::tempdir().expect("a directory");
+    for_everybody(own.path());
+    for name in [
+        "flatnet-agent",
+        "flatnet-cni",
+        "flatnet-dns",
+        "flatnet-demo",
+    ] {
+        let (from, to) = (product.join(name), own.path().join(name));
+        if name == program {
+            fs::copy(from, &to).expect("copied");
+            for_everybody(&to);
+        } else {
+            symlink(from, to).expect("linked");
+        }
+    }
+    Some(own)
+}
+
+fn for_everybody(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
 }
 
 /// As [`product`], with the two-tier application running in it.

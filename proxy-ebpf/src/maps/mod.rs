@@ -7,7 +7,7 @@
 //! | `host_ports` | address, port, protocol -> pod's address and port | CNI plugin | ADD fails |
 //! | `openings` | tuple on arrival -> tuple to write | packet programs | least recently used goes |
 //! | `flows` | the same, once both sides have spoken | packet programs | it stays in `openings` |
-//! | `ways` | tuple -> where its segments go | packet programs | least recently used goes |
+//! | `ways` | slot of a tuple -> where its segments go | packet programs | each slot has its last |
 //! | `affinity` | Service, client -> endpoint | packet programs | least recently used goes |
 //! | `fragments` | datagram -> its ports | packet programs | least recently used goes |
 //! | `socket_peers` | socket and endpoint -> frontend | socket programs | the same |
@@ -42,6 +42,7 @@ use proxy_abi::{Client, Counter, Flow, FlowKey, Way};
 use crate::errors::Carried;
 use crate::parse::Packet;
 use crate::service::Service;
+use crate::skb::RouteQuestion;
 
 #[map(name = "counters")]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::pinned(Counter::COUNT, 0);
@@ -72,6 +73,8 @@ pub(crate) struct Room {
     pub(crate) client: Client,
     /// Where the packet goes.
     pub(crate) way: Way,
+    /// What the routing table is asked.
+    pub(crate) routing: RouteQuestion,
     /// The key of the flow's other half.
     pub(crate) answers: FlowKey,
     /// The flow's other half.
@@ -90,7 +93,7 @@ pub(crate) struct Room {
 #[inline(always)]
 pub(crate) fn workspace() -> Option<&'static mut Workspace> {
     // SAFETY: the slot is this CPU's own, lives as long as the program, and a packet program is
-    // not interrupted by another on one CPU; each run asks for it once. It begins as zeros and
+    // not interrupted by another on one CPU; each walk asks for it once. It begins as zeros and
     // only values of its types are written to it; zeros are a value of each.
     WORKSPACE
         .get_ptr_mut(0)

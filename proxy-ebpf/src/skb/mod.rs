@@ -58,6 +58,23 @@ pub(crate) enum Route {
     Other,
 }
 
+/// Room for a question to the routing table and its answer: too much for a program's stack.
+pub(crate) struct RouteQuestion(FibLookup);
+
+impl RouteQuestion {
+    #[inline(always)]
+    fn clear(&mut self) {
+        const WORDS: usize = size_of::<FibLookup>() / size_of::<u32>();
+        let words = (&raw mut self.0).cast::<u32>();
+        for word in 0..WORDS {
+            // SAFETY: the struct is this many words long and aligned to them, plain integers and
+            // unions of them; zero is a value of each. Volatile, lest the compiler make it a call
+            // that clears bytes, one at a time.
+            unsafe { words.add(word).write_volatile(0) };
+        }
+    }
+}
+
 impl Skb {
     #[inline(always)]
     pub(crate) const fn new(ctx: TcContext) -> Self {
@@ -204,14 +221,14 @@ impl Skb {
     /// one of the node's own, BPF_FIB_LOOKUP_OUTPUT, the helper would consider no interface but
     /// this one.) Forwarding must be enabled on the interface.
     #[inline(always)]
-    pub(crate) fn route(&self, packet: &Packet) -> Route {
+    pub(crate) fn route(&self, packet: &Packet, question: &mut RouteQuestion) -> Route {
         // Address families of linux/socket.h.
         const AF_INET: u8 = 2;
         const AF_INET6: u8 = 10;
         const SUCCESS: i64 = 0; // BPF_FIB_LKUP_RET_SUCCESS
         const NO_NEIGHBOUR: i64 = 7; // BPF_FIB_LKUP_RET_NO_NEIGH
-        // SAFETY: the struct is plain integers and unions of them; zero is a value of each.
-        let mut params: FibLookup = unsafe { core::mem::zeroed() };
+        question.clear();
+        let params = &mut question.0;
         params.ifindex = self.ifindex();
         let (source, destination) = (packet.key.source, packet.key.destination);
         match packet.family {
@@ -228,11 +245,11 @@ impl Skb {
         }
         let size = size_of::<FibLookup>() as i32;
         // SAFETY: the helper reads and writes `params` within the size that it is told.
-        let result = unsafe { bpf_fib_lookup(self.0.skb.skb.cast(), &raw mut params, size, 0) };
+        let result = unsafe { bpf_fib_lookup(self.0.skb.skb.cast(), &raw mut *params, size, 0) };
         match result {
             SUCCESS => Route::Neighbour {
                 ifindex: params.ifindex,
-                addresses: ethernet(&params),
+                addresses: ethernet(params),
             },
             NO_NEIGHBOUR => Route::Unresolved {
                 ifindex: params.ifindex,

@@ -105,6 +105,9 @@ pub(super) fn by_hand(needs: &[Need], machine: Machine) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(" && "))
 }
 
+/// On a machine that has just started, something else may hold dpkg's lock: two minutes of patience.
+const INSTALL: &str = "apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120";
+
 fn apt_line(needs: &[Need]) -> Option<String> {
     let packages: BTreeSet<_> = missing(needs)
         .filter_map(|remedy| match remedy {
@@ -113,12 +116,7 @@ fn apt_line(needs: &[Need]) -> Option<String> {
         })
         .collect();
     let packages: Vec<_> = packages.into_iter().collect();
-    (!packages.is_empty()).then(|| {
-        format!(
-            "apt-get install -y --no-install-recommends {}",
-            packages.join(" ")
-        )
-    })
+    (!packages.is_empty()).then(|| format!("{INSTALL} {}", packages.join(" ")))
 }
 
 fn missing(needs: &[Need]) -> impl Iterator<Item = &Remedy> {
@@ -181,7 +179,8 @@ mod tests {
             lines,
             [
                 "apt-get update -qq",
-                "apt-get install -y --no-install-recommends iproute2 tcpdump",
+                "apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 \
+                 iproute2 tcpdump",
                 "cargo install bpf-linker@0.10.0 --locked",
                 "rustup component add rust-src",
                 "rustup target add x86_64-unknown-linux-musl",
@@ -200,7 +199,8 @@ mod tests {
         assert_eq!(
             by_hand(&fresh_machine(), USER).as_deref(),
             Some(
-                "sudo apt-get install -y --no-install-recommends iproute2 tcpdump && \
+                "sudo apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 \
+                 iproute2 tcpdump && \
                  cargo install bpf-linker@0.10.0 --locked && rustup component add rust-src && \
                  rustup target add x86_64-unknown-linux-musl"
             )

@@ -1,15 +1,18 @@
 //! Processors: where a load runs, and the time that it costs.
 //!
-//! The time is counted as far as it can be attributed: the threads that make the load, and the kernel's `ksoftirqd`, which takes over when they fall behind. Packets between
+//! The time is counted as far as it can be attributed: the threads that make the load, and the
+//! kernel's `ksoftirqd`, which takes over when they fall behind. Packets between
 //! namespaces travel in soft interrupts on the sender's time, so a quiet thread's work for
 //! others is in there too; what else the machine does is not.
 
+use std::ffi::CString;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::sys::prctl;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
@@ -38,6 +41,15 @@ impl SharedCpu {
             .and_then(|()| sched_setaffinity(Pid::from_raw(0), &only))
             .with_context(|| format!("cannot stay on CPU {}", self.0))
     }
+}
+
+/// Names the calling thread, and those that it starts, after the variant for which they work: so a
+/// profile of a run tells the variants apart (`perf record -a`, `perf report --sort comm,symbol`).
+///
+/// # Errors
+/// When the name holds a zero.
+pub(super) fn work_for(variant: &str) -> anyhow::Result<()> {
+    Ok(prctl::set_name(&CString::new(variant)?)?)
 }
 
 /// What the calling thread has used so far.
@@ -112,6 +124,16 @@ mod tests {
             sched_getcpu().expect("a CPU")
         });
         assert_eq!(stayed.join().expect("no panic"), cpu.0);
+    }
+
+    #[test]
+    fn threads_are_named_after_whom_they_work_for() {
+        let name = std::thread::spawn(|| {
+            work_for("ptp").expect("a name");
+            let child = std::thread::spawn(|| fs::read_to_string("/proc/thread-self/comm"));
+            child.join().expect("no panic").expect("a name")
+        });
+        assert_eq!(name.join().expect("no panic"), "ptp\n");
     }
 
     #[test]
