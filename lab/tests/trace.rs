@@ -19,7 +19,8 @@ const PAGE: &str = include_str!("../../docs/packet-paths.md");
 const HOST: &str = "{apiVersion: v1, kind: Pod, metadata: {name: host, labels: {app: host}}, spec: {\
     nodeName: node1, terminationGracePeriodSeconds: 0, containers: [{name: c, image: none, \
     command: [flatnet-demo, serve, --port, '8080'], \
-    ports: [{containerPort: 8080, hostPort: 8082}]}]}}";
+    ports: [{containerPort: 8080, hostPort: 8082}, \
+    {containerPort: 8080, hostPort: 8082, protocol: UDP}]}]}}";
 
 /// A pod that is never ready.
 const SICK: &str = "{apiVersion: v1, kind: Pod, metadata: {name: sick, labels: {app: sick}}, spec: {\
@@ -104,9 +105,14 @@ fn every_path_of_the_page_is_what_the_trace_says_and_what_happens() {
     }
     let dns = output(lab.kubectl(&["get", "pods", "-n", "kube-system", "-o", "json"]));
     let dns: Value = serde_json::from_str(&dns).expect("JSON");
-    let dns_node = dns["items"][0]["spec"]["nodeName"]
-        .as_str()
-        .expect("a node");
+    let mut pods = dns["items"].as_array().expect("pods").iter();
+    let is_dns = |pod: &&Value| {
+        pod["metadata"]["name"]
+            .as_str()
+            .is_some_and(|n| n.contains("dns"))
+    };
+    let dns_node = pods.find(is_dns).expect("a server")["spec"]["nodeName"].as_str();
+    let dns_node = dns_node.expect("a node");
     let all = rows();
     assert!(all.len() >= 15, "the page has {} paths", all.len());
     for row in &all {
