@@ -6,10 +6,12 @@
 
 mod agent;
 mod error;
+mod exec;
 mod nodes;
 mod print;
 mod table;
 
+mod api;
 mod drops;
 mod endpoints;
 mod flows;
@@ -50,6 +52,9 @@ enum Command {
     Drops(drops::Args),
     /// The path of a packet, hop by hop, with who runs each; and where it dies.
     Trace(trace::Args),
+    /// Asks this node's agent and prints its answer as it comes.
+    #[command(hide = true)]
+    Api(api::Args),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -72,6 +77,7 @@ async fn run(at: &Where, command: Command) -> Result<ExitCode, CliError> {
         Command::Flows(args) => flows::run(at, &args).await,
         Command::Drops(args) => drops::run(at, &args).await,
         Command::Trace(args) => trace::run(at, &args).await,
+        Command::Api(args) => api::run(at, &args).await,
     }
 }
 

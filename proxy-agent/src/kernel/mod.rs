@@ -3,13 +3,14 @@
 pub mod affinity;
 pub mod ask;
 pub mod bpf;
+pub mod capture;
 pub mod counters;
 pub mod events;
 pub mod filters;
 pub mod flows;
 pub mod interfaces;
-pub mod listeners;
 pub mod links;
+pub mod listeners;
 pub mod maps;
 pub mod namespace;
 pub mod node_maps;

@@ -20,7 +20,7 @@ impl Walker<'_> {
             does += &format!(" dev {leaves}");
         }
         does += &format!(", written by {}", route.writer);
-        self.hop(Some(node), Kind::Stack, "routes", "node's kernel", does)
+        self.hop(Some(node), (Kind::Stack, "node's kernel"), "routes", does)
             .shown_by = Some(route.command.clone());
     }
 
@@ -38,7 +38,7 @@ impl Walker<'_> {
         match kind {
             "tunnel" => {
                 let does = "VXLAN, so that nothing between the nodes sees a pod's address";
-                self.hop(Some(node), Kind::Tunnel, &leaves, "flatnet's agent", does)
+                self.hop(Some(node), (Kind::Tunnel, "flatnet's agent"), &leaves, does)
                     .shown_by = Some(format!("ip -d link show {leaves}"));
             }
             "uplink" => self.to_network(node, &leaves)?,
@@ -67,9 +67,8 @@ impl Walker<'_> {
             let does = "turned round: the endpoint is a process of this node";
             self.hop(
                 Some(node),
-                Kind::FromNetwork,
+                (Kind::FromNetwork, "flatnet from_network"),
                 format!("{leaves} ingress"),
-                "flatnet",
                 does,
             );
             return self.into_node(node, to);
@@ -90,7 +89,12 @@ impl Walker<'_> {
         let facts = self.facts.node(node)?;
         let masqueraded = masqueraded(facts, uplink, self.tuple);
         let place = format!("{uplink} egress");
-        let hop = self.hop(Some(node), Kind::ToNetwork, place, "flatnet", "as it is");
+        let hop = self.hop(
+            Some(node),
+            (Kind::ToNetwork, "flatnet to_network"),
+            place,
+            "passes as it is",
+        );
         hop.shown_by = Some(format!("bpftool net show dev {uplink}"));
         let turned = self.settle(turned)?;
         self.tell(turned);
@@ -116,7 +120,12 @@ impl Walker<'_> {
                 } else {
                     "as it left"
                 };
-                self.hop(None, Kind::Fabric, "between the nodes", "the network", does);
+                self.hop(
+                    None,
+                    (Kind::Fabric, "the network"),
+                    "between the nodes",
+                    does,
+                );
                 self.arrive(&peer, Some(tunnel))
             }
             _ => {
@@ -126,7 +135,7 @@ impl Walker<'_> {
                 } else {
                     "beyond the nodes"
                 };
-                self.hop(None, Kind::Outside, place, "its own", does);
+                self.hop(None, (Kind::Outside, "its own"), place, does);
                 Ok(Source::Outside(to))
             }
         }
@@ -153,7 +162,12 @@ impl Walker<'_> {
         let uplink = uplink.map_or(kind.to_owned(), |one| one.name.clone());
         let turned = self.translate(node, Hook::FromNetwork);
         let place = format!("{uplink} ingress");
-        let hop = self.hop(Some(node), Kind::FromNetwork, place, "flatnet", "as it is");
+        let hop = self.hop(
+            Some(node),
+            (Kind::FromNetwork, "flatnet from_network"),
+            place,
+            "passes as it is",
+        );
         hop.shown_by = Some(format!("bpftool net show dev {uplink}"));
         let turned = self.settle(turned)?;
         self.tell(turned);

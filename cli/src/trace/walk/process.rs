@@ -9,7 +9,7 @@ impl Walker<'_> {
     pub(super) fn from_process(&mut self, node: &str) -> Step<Source> {
         let does = if self.answers { "answers" } else { "sends" };
         let place = format!("a process of {node}");
-        self.hop(Some(node), Kind::Application, place, "the node", does);
+        self.hop(Some(node), (Kind::Application, "the node"), place, does);
         let facts = self.facts.node(node)?;
         if !self.answers {
             let to = self.tuple.to.address;
@@ -41,7 +41,7 @@ impl Walker<'_> {
         let turned = self.translate(node, Hook::ToPod)?;
         let place = format!("{interface} egress");
         let does = "the node's own packet to the pod";
-        let hop = self.hop(Some(node), Kind::ToPod, place, "flatnet", does);
+        let hop = self.hop(Some(node), (Kind::ToPod, "flatnet to_pod"), place, does);
         hop.shown_by = Some(format!("tc filter show dev {interface} egress"));
         self.tell(turned);
         Ok(())

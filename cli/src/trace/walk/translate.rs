@@ -167,7 +167,12 @@ impl Walker<'_> {
             1 => "its one endpoint".to_owned(),
             count => format!("one of {count} endpoints"),
         };
-        let kind = frontend.kind.replace('-', " ");
+        let kind = match frontend.kind.as_str() {
+            "cluster-ip" => "cluster IP",
+            "node-port" => "NodePort",
+            "external-ip" => "external IP",
+            _ => "load balancer's address",
+        };
         let slice = slice.unwrap_or_default();
         Ok(Chosen {
             endpoint: *endpoint,

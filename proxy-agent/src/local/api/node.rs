@@ -130,7 +130,7 @@ pub struct Probe {
     pub answer: String,
     /// Milliseconds until then.
     pub milliseconds: f64,
-    /// The source that the kernel chose.
+    /// The source port that the kernel chose; the address is the unspecified one.
     pub from: Option<SocketAddr>,
     /// The error, in the kernel's words.
     pub words: Option<String>,
