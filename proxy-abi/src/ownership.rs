@@ -29,6 +29,8 @@ pub mod map {
     pub const SOCKET_PEERS: &str = "socket_peers";
     /// [`crate::Ip`] -> [`crate::Pod`].
     pub const PODS: &str = "pods";
+    /// A pod's network namespace (u64) -> its interface (u32), see [`crate::socket`].
+    pub const PACKET_PODS: &str = "packet_pods";
     /// [`crate::FrontendKey`] -> [`crate::HostPort`].
     pub const HOST_PORTS: &str = "host_ports";
     /// [`crate::Ip`] -> [`crate::NodeAddress`].
@@ -120,6 +122,11 @@ pub const CNI_CONFIG_FILE: &str = "10-flatnet.conflist";
 pub const CNI_NETWORK: &str = "flatnet";
 /// The plugin's type in that file: the name of the binary in the runtime's CNI folder.
 pub const CNI_TYPE: &str = "flatnet-cni";
+/// The annotation with which a pod says `false` to the socket path: its connections are then
+/// translated packet by packet, and what connect() was told is what the pod's own proxies see.
+pub const SOCKET_PATH_ANNOTATION: &str = "flatnet.dev/socket-lb";
+/// The capability by which runtimes hand a pod's annotations to a plugin (containerd 1.5, CRI-O 1.28).
+pub const ANNOTATIONS_CAPABILITY: &str = "io.kubernetes.cri.pod-annotations";
 /// The Unix socket of the node's agent, for `flatnet`, unless told otherwise.
 pub const AGENT_SOCKET: &str = "/run/flatnet/agent.sock";
 /// Where bpffs is mounted unless told otherwise.

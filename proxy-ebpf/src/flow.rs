@@ -8,7 +8,7 @@ use crate::parse::{Content, Packet};
 use crate::service::{self, Client};
 use crate::translate::Hook;
 use crate::verdict::Drop;
-use crate::{ports, service::Service};
+use crate::{affinity, ports, service::Service};
 
 /// Endpoints tried for a new flow before a conflict of reverse tuples ends it.
 const ATTEMPTS: u32 = 4;
@@ -44,7 +44,9 @@ pub(crate) fn note(packet: &Packet, known: &Known, room: &mut Room) {
     if packet.content == Content::Opening && packet.key.protocol == protocol::TCP {
         renew(&packet.key, known, room);
     }
-    known.touch(packet.flags);
+    if known.touch(packet.flags) && room.flow.role() == Role::Request {
+        affinity::renew(packet, room);
+    }
     if known.opening && room.flow.role().is_client() {
         // With what the packet itself has just changed.
         known.read(&mut room.flow);
@@ -177,11 +179,20 @@ pub(crate) fn forget(packet: &Packet, room: &mut Room) {
 
 /// Has the answers to a packet that goes out untranslated come back untranslated: an old flow of
 /// the same client port to the same endpoint, through a frontend or under the node's address, may
-/// still claim them. Should that flow be in use after all, its next packet claims them again.
+/// still claim them. Such a flow goes as a whole, and is made anew if it is in use after all. An
+/// established connection stays: the packet would have its very tuple at the endpoint.
 #[inline(never)]
-pub(crate) fn give_way(packet: &Packet, room: &mut Room) {
+pub(crate) fn give_way(packet: &Packet, room: &mut Room) -> Result<(), Drop> {
     room.answers = packet.key.reversed();
-    if maps::flow(&room.answers).is_some_and(|known| !known.role().is_client()) {
-        maps::forget_flow(&room.answers);
+    let claimed = maps::flow(&room.answers)
+        .is_some_and(|known| !known.role().is_client() && !known.leads_to(&room.answers));
+    if !claimed || ports::retire(room, true) {
+        return Ok(());
     }
+    if packet.key.protocol == protocol::TCP {
+        return Err(Drop::ReverseConflict);
+    }
+    maps::forget_flow(&room.answers);
+    maps::forget_flow(&room.rival);
+    Ok(())
 }

@@ -8,9 +8,11 @@
 
 pub(crate) mod askers;
 pub(crate) mod capture;
+pub(crate) mod cast;
 pub(crate) mod outside;
 pub(crate) mod place;
 pub(crate) mod servers;
+pub(crate) mod talk;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -67,6 +69,27 @@ pub(crate) fn product_of(
     network: Network,
     tools: &[&str],
 ) -> Option<Lab> {
+    start(bin_dir, prefix, (nodes, &[]), network, tools)
+}
+
+/// As [`product`], with nodes that are dealt to zones.
+pub(crate) fn product_in_zones(
+    prefix: &str,
+    nodes: u8,
+    zones: &[&str],
+    tools: &[&str],
+) -> Option<Lab> {
+    let network = Network::default();
+    start(&bin_dir()?, prefix, (nodes, zones), network, tools)
+}
+
+fn start(
+    bin_dir: &Path,
+    prefix: &str,
+    (nodes, zones): (u8, &[&str]),
+    network: Network,
+    tools: &[&str],
+) -> Option<Lab> {
     let Some(programs) = std::env::var_os("FLATNET_PROGRAMS").map(PathBuf::from) else {
         skip("FLATNET_PROGRAMS does not say where the eBPF object is");
         return None;
@@ -78,7 +101,7 @@ pub(crate) fn product_of(
     let options = LabOptions {
         prefix: prefix.to_owned(),
         nodes,
-        zones: vec![],
+        zones: zones.iter().map(|&zone| zone.to_owned()).collect(),
         network,
         bin_dir: bin_dir.to_owned(),
         programs: Some(programs),
