@@ -199,7 +199,8 @@ fn destination(stage: &Stage, end: &str, v6: bool) -> std::net::SocketAddr {
 }
 
 /// What is asked, how it ends, and which object is named.
-const DEATHS: [(&str, &str, &str); 8] = [
+const DEATHS: [(&str, &str, &str); 9] = [
+    ("pod/on-node1 svc/deaf:81", "no-such-port", "default/deaf"),
     (
         "pod/on-node1 svc/nobody:80",
         "no-endpoint",

@@ -17,7 +17,7 @@ impl Walker<'_> {
         };
         let does = if self.answers { "answers" } else { "sends" };
         self.hop(Some(node), (Kind::Application, "the pod"), &called, does);
-        if !self.answers && self.protocol == Protocol::Tcp && facts.socket_path {
+        if !self.answers && self.protocol == Protocol::Tcp && facts.socket_path && !pod.packets {
             self.connect(node)?;
         }
         if self.tuple.to.address == own {
