@@ -156,9 +156,9 @@ fn agrees(stage: &Stage, row: &Row, v6: bool) {
     let told: Value =
         serde_json::from_slice(&trace(&stage.lab, &row.asked, "json").stdout).expect("JSON");
     let hops = told["forward"].as_array().expect("hops");
-    let changes = hops.iter().filter_map(|hop| hop["change"].as_object());
+    let mut changes = hops.iter().filter_map(|hop| hop["change"].as_object());
     let last = changes
-        .last()
+        .next_back()
         .and_then(|change| change["after"]["from"].as_str());
     let end = last.map_or(stage.address(from, family(v6)), |end| {
         let address = end.rsplit_once(':').expect("a port").0;
@@ -197,6 +197,43 @@ fn destination(stage: &Stage, end: &str, v6: bool) -> std::net::SocketAddr {
     let port = port.parse().expect("a number");
     std::net::SocketAddr::new(of_family(&addresses, family(v6)), port)
 }
+
+/// What is asked, how it ends, and which object is named.
+const DEATHS: [(&str, &str, &str); 9] = [
+    ("pod/on-node1 svc/deaf:81", "no-such-port", "default/deaf"),
+    (
+        "pod/on-node1 svc/nobody:80",
+        "no-endpoint",
+        "default/nobody",
+    ),
+    (
+        "pod/on-node1 svc/deaf:80",
+        "nobody-listens",
+        "pod default/web",
+    ),
+    (
+        "pod/on-node1 svc/nameless:80",
+        "no-port",
+        "default/nameless",
+    ),
+    ("pod/on-node2 svc/away:80", "none-here", "default/away"),
+    ("pod/on-node2 svc/sick:80", "none-ready", "default/sick"),
+    (
+        "pod/on-node2 kube-dns.kube-system:53 -p udp",
+        "no-endpoint",
+        "kube-system/kube-dns",
+    ),
+    (
+        "pod/on-node2 svc/headless:80",
+        "headless",
+        "default/headless",
+    ),
+    (
+        "pod/on-node2 pod/web:81",
+        "nobody-listens",
+        "pod default/web",
+    ),
+];
 
 #[test]
 fn where_a_path_dies_the_reason_and_the_object_are_named() {
@@ -238,41 +275,7 @@ fn where_a_path_dies_the_reason_and_the_object_are_named() {
         "--replicas=0",
     ];
     output(lab.kubectl(&none));
-    let rows = [
-        (
-            "pod/on-node1 svc/nobody:80",
-            "no-endpoint",
-            "default/nobody",
-        ),
-        (
-            "pod/on-node1 svc/deaf:80",
-            "nobody-listens",
-            "pod default/web",
-        ),
-        (
-            "pod/on-node1 svc/nameless:80",
-            "no-port",
-            "default/nameless",
-        ),
-        ("pod/on-node2 svc/away:80", "none-here", "default/away"),
-        ("pod/on-node2 svc/sick:80", "none-ready", "default/sick"),
-        (
-            "pod/on-node2 kube-dns.kube-system:53 -p udp",
-            "no-endpoint",
-            "kube-system/kube-dns",
-        ),
-        (
-            "pod/on-node2 svc/headless:80",
-            "headless",
-            "default/headless",
-        ),
-        (
-            "pod/on-node2 pod/web:81",
-            "nobody-listens",
-            "pod default/web",
-        ),
-    ];
-    for (asked, reason, object) in rows {
+    for (asked, reason, object) in DEATHS {
         let read = || {
             let said = trace(lab, asked, "json");
             let told: Value = serde_json::from_slice(&said.stdout).unwrap_or_default();

@@ -2,6 +2,8 @@
 //! socket for a moment, for `flatnet trace`. While nobody traces there is none, and the data path is
 //! the same as without it. A packet that a program sends straight into a pod is seen in the pod.
 
+mod head;
+
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fs::File;
@@ -15,10 +17,9 @@ use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use packet::transport::ports;
-use packet::{ipv4, ipv6};
-use proxy_abi::{FlowKey, Ip, protocol};
+use proxy_abi::FlowKey;
 
+use self::head::tuple;
 use super::ask;
 use super::spaces::Space;
 
@@ -239,41 +240,6 @@ fn sighting(
     })
 }
 
-/// The tuple of a packet that begins with its IP header; none if it has no ports.
-fn tuple(head: &[u8]) -> Option<FlowKey> {
-    let words = |at: usize| {
-        let bytes = head.get(at..at + 4)?;
-        Some(u32::from_ne_bytes(bytes.try_into().ok()?))
-    };
-    let (source, destination, number, length) = match head.first()? >> 4 {
-        4 => {
-            let header = [words(0)?, words(4)?, words(8)?, words(12)?, words(16)?];
-            let header = ipv4::Header::new(header)?;
-            let length = header.header_len() as usize;
-            let ends = (header.source(), header.destination());
-            (ends.0, ends.1, header.protocol(), length)
-        }
-        6 => {
-            let header = ipv6::Header::new([words(0)?, words(4)?])?;
-            let address = |at: usize| {
-                let words = [words(at)?, words(at + 4)?, words(at + 8)?, words(at + 12)?];
-                Some(Ip::from_words(words))
-            };
-            let ends = (
-                address(ipv6::SOURCE as usize)?,
-                address(ipv6::DESTINATION as usize)?,
-            );
-            (ends.0, ends.1, header.next_header(), ipv6::LEN)
-        }
-        _ => return None,
-    };
-    if ![protocol::TCP, protocol::UDP].contains(&number) {
-        return None;
-    }
-    let (from, to) = ports(words(length)?.to_ne_bytes());
-    Some(FlowKey::new((source, from), (destination, to), number))
-}
-
 fn name(index: i32) -> String {
     let mut name = [0 as libc::c_char; libc::IF_NAMESIZE];
     let index = index.cast_unsigned();
@@ -304,43 +270,5 @@ fn missed(socket: &OwnedFd) -> u64 {
     match done {
         0 => counts[1].into(),
         _ => 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proxy_abi::Port;
-
-    use super::*;
-
-    #[test]
-    fn a_tuple_is_read_behind_the_ip_header_of_either_family() {
-        let mut v4 = vec![0; 24];
-        v4[0] = 0x45;
-        v4[9] = protocol::UDP;
-        v4[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
-        v4[20..24].copy_from_slice(&[0x1f, 0x90, 0, 53]);
-        let end = |last, port| (Ip::v4([10, 0, 0, last]), Port::new(port));
-        let expected = FlowKey::new(end(1, 8080), end(2, 53), protocol::UDP);
-        assert_eq!(tuple(&v4), Some(expected));
-        v4[9] = protocol::ICMP;
-        assert_eq!(tuple(&v4), None, "no ports");
-        assert_eq!(tuple(&v4[..10]), None, "cut off");
-        let mut v6 = vec![0; 44];
-        v6[0] = 0x60;
-        v6[6] = protocol::TCP;
-        v6[23] = 1;
-        v6[39] = 2;
-        v6[40..44].copy_from_slice(&[0, 80, 0x9c, 0x40]);
-        let found = tuple(&v6).expect("a tuple");
-        let ends = (IpAddr::from(found.source), IpAddr::from(found.destination));
-        assert_eq!(
-            ends,
-            ("::1".parse().expect("v6"), "::2".parse().expect("v6"))
-        );
-        assert_eq!(
-            (found.source_port.number(), found.destination_port.number()),
-            (80, 40_000)
-        );
     }
 }

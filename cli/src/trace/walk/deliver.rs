@@ -7,7 +7,7 @@ use crate::trace::path::{Kind, Outcome};
 
 impl Walker<'_> {
     /// Into a pod of this node.
-    pub(super) fn into_pod(&mut self, node: &str, address: IpAddr) -> Step<Source> {
+    pub(super) fn deliver_to_pod(&mut self, node: &str, address: IpAddr) -> Step<Source> {
         let facts = self.facts.node(node)?;
         let mut pods = facts.pods.iter();
         let interface = pods.find(|pod| pod.address == address);
@@ -28,7 +28,7 @@ impl Walker<'_> {
     }
 
     /// Into the node's own stack.
-    pub(super) fn into_node(&mut self, node: &str, address: IpAddr) -> Step<Source> {
+    pub(super) fn deliver_to_node(&mut self, node: &str, address: IpAddr) -> Step<Source> {
         let does = format!("{address} is the node's own");
         self.hop(Some(node), (Kind::Stack, "node's kernel"), "local", does)
             .shown_by = Some(format!("ip route get fibmatch {address}"));

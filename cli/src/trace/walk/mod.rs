@@ -160,13 +160,13 @@ impl Walker<'_> {
     /// From its sender to whoever takes it.
     fn send(&mut self, source: &Source, through: Option<&str>) -> Step<Source> {
         match source {
-            Source::Pod(node, address) => self.from_pod(node, *address),
-            Source::Process(node, _) => self.from_process(node),
-            Source::Outside(address) => self.from_outside(*address, through),
+            Source::Pod(node, address) => self.pod_sends(node, *address),
+            Source::Process(node, _) => self.process_sends(node),
+            Source::Outside(address) => self.outside_sends(*address, through),
         }
     }
 
-    fn from_outside(&mut self, address: IpAddr, through: Option<&str>) -> Step<Source> {
+    fn outside_sends(&mut self, address: IpAddr, through: Option<&str>) -> Step<Source> {
         let does = if self.answers { "answers" } else { "sends" };
         let place = self.called(address);
         self.hop(None, (Kind::Outside, "its own"), place, does);

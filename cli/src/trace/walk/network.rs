@@ -41,7 +41,7 @@ impl Walker<'_> {
                 self.hop(Some(node), (Kind::Tunnel, "flatnet's agent"), &leaves, does)
                     .shown_by = Some(format!("ip -d link show {leaves}"));
             }
-            "uplink" => self.to_network(node, &leaves)?,
+            "uplink" => self.pass_to_network(node, &leaves)?,
             _ => {
                 let words = format!("{to} leads to {leaves}, which is none of flatnet's");
                 return Err(super::Stop::Ended(crate::trace::path::Outcome::NotKnown {
@@ -51,17 +51,17 @@ impl Walker<'_> {
         }
         // A frontend of another node is asked for there.
         if self.tuple.to.address != to {
-            return self.to_endpoint(node, &leaves);
+            return self.reach_endpoint(node, &leaves);
         }
         self.cross(node, kind == "tunnel")
     }
 
     /// The node's own packet to a frontend, translated as it left: its endpoint may be here.
-    fn to_endpoint(&mut self, node: &str, leaves: &str) -> Step<Source> {
+    fn reach_endpoint(&mut self, node: &str, leaves: &str) -> Step<Source> {
         let to = self.tuple.to.address;
         let facts = self.facts.node(node)?;
         if facts.pods.iter().any(|pod| pod.address == to) {
-            return self.into_pod(node, to);
+            return self.deliver_to_pod(node, to);
         }
         if facts.addresses.contains(&to) {
             let does = "turned round: the endpoint is a process of this node";
@@ -71,13 +71,13 @@ impl Walker<'_> {
                 format!("{leaves} ingress"),
                 does,
             );
-            return self.into_node(node, to);
+            return self.deliver_to_node(node, to);
         }
         self.cross(node, false)
     }
 
     /// The program at the egress of an uplink.
-    fn to_network(&mut self, node: &str, uplink: &str) -> Step<()> {
+    fn pass_to_network(&mut self, node: &str, uplink: &str) -> Step<()> {
         let own = matches!(
             self.hops.first().map(|hop| (&hop.kind, &hop.owner)),
             Some((Kind::Application, owner)) if owner == "the node"

@@ -8,7 +8,7 @@ use super::{Source, Step, Walker, ended};
 use crate::trace::path::{Change, Kind, Protocol, Tuple};
 
 impl Walker<'_> {
-    pub(super) fn from_pod(&mut self, node: &str, own: IpAddr) -> Step<Source> {
+    pub(super) fn pod_sends(&mut self, node: &str, own: IpAddr) -> Step<Source> {
         let called = self.called(own);
         let facts = self.facts.node(node)?;
         let Some(pod) = facts.pods.iter().find(|pod| pod.address == own).cloned() else {
@@ -17,7 +17,7 @@ impl Walker<'_> {
         };
         let does = if self.answers { "answers" } else { "sends" };
         self.hop(Some(node), (Kind::Application, "the pod"), &called, does);
-        if !self.answers && self.protocol == Protocol::Tcp && facts.socket_path {
+        if !self.answers && self.protocol == Protocol::Tcp && facts.socket_path && !pod.packets {
             self.connect(node)?;
         }
         if self.tuple.to.address == own {
@@ -115,10 +115,10 @@ impl Walker<'_> {
                     "bandwidth is limited",
                 );
             }
-            return self.into_pod(node, to);
+            return self.deliver_to_pod(node, to);
         }
         if facts.addresses.contains(&to) {
-            return self.into_node(node, to);
+            return self.deliver_to_node(node, to);
         }
         let from = self.tuple.from.address;
         // A source of the node's own is refused by the kernel's input check, so ask as the node.

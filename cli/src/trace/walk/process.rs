@@ -6,7 +6,7 @@ use super::{Source, Step, Walker};
 use crate::trace::path::{Kind, Protocol};
 
 impl Walker<'_> {
-    pub(super) fn from_process(&mut self, node: &str) -> Step<Source> {
+    pub(super) fn process_sends(&mut self, node: &str) -> Step<Source> {
         let does = if self.answers { "answers" } else { "sends" };
         let place = format!("a process of {node}");
         self.hop(Some(node), (Kind::Application, "the node"), place, does);
@@ -30,14 +30,14 @@ impl Walker<'_> {
         let pods = facts.pods.iter().find(|pod| pod.address == to);
         if let Some(interface) = pods.map(|pod| pod.interface.clone()) {
             self.routed(node, &route);
-            self.to_pod(node, &interface)?;
-            return self.into_pod(node, to);
+            self.pass_to_pod(node, &interface)?;
+            return self.deliver_to_pod(node, to);
         }
         self.leave(node, &route)
     }
 
     /// The program at the egress of a pod's interface.
-    fn to_pod(&mut self, node: &str, interface: &str) -> Step<()> {
+    fn pass_to_pod(&mut self, node: &str, interface: &str) -> Step<()> {
         let turned = self.translate(node, Hook::ToPod)?;
         let place = format!("{interface} egress");
         let does = "the node's own packet to the pod";

@@ -55,6 +55,8 @@ pub struct Pod {
     pub interface: String,
     /// Whether another plugin limits its bandwidth, so that its packets stay on the node's stack.
     pub shaped: bool,
+    /// Whether it said no to the socket path, so that its connections are translated by packets.
+    pub packets: bool,
 }
 
 /// A port of the node that is a pod's.
