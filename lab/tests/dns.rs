@@ -49,69 +49,81 @@ fn a_pod_asks_through_the_cluster_ip_by_every_way() {
 
     let pod = pods[0].addresses.iter().find(|address| address.is_ipv4());
     let pod = pod.expect("an IPv4 address").to_string();
-    let dashed = format!("{}.default.pod.cluster.local", pod.replace('.', "-"));
-    let named = format!("{}.peers.default.svc.cluster.local", pod.replace('.', "-"));
-    let rows: [(&[&str], &[&str]); 15] = [
-        (&["cluster.local", "SOA"], &["IN SOA ns.dns.cluster.local."]),
-        (
-            &["cluster.local", "NS"],
-            &["IN NS ns.dns.cluster.local.", "IN A 10.96.0.10", "IN AAAA"],
-        ),
-        (&["dns-version.cluster.local", "TXT"], &["IN TXT \"1.1.0\""]),
-        (
-            &["svc.cluster.local", "A"],
-            &["NOERROR", "ANSWER: 0,", "IN SOA"],
-        ),
-        (
-            &["peers.default.svc.cluster.local", "A"],
-            &["NOERROR", "ANSWER: 2,", &pod],
-        ),
-        (&[&named, "A"], &["NOERROR", "ANSWER: 1,", &pod]),
-        (
-            &["-x", "fd00:10:96::a"],
-            &["IN PTR kube-dns.kube-system.svc.cluster.local."],
-        ),
-        (
-            &["backend.default.svc.cluster.local", "A"],
-            &["NOERROR", "IN A 10.96."],
-        ),
-        (
-            &["Backend.default.svc.cluster.local", "AAAA"],
-            &["NOERROR", "ANSWER: 0,", "IN SOA"],
-        ),
-        (
-            &["_http._tcp.peers.default.svc.cluster.local", "SRV"],
-            &["IN SRV 0 100 8080", "ANSWER: 2,"],
-        ),
-        (
-            &["idle.default.svc.cluster.local", "A"],
-            &["NXDOMAIN", "IN SOA"],
-        ),
-        (
-            &["alias.default.svc.cluster.local", "A"],
-            &["IN CNAME backend.default.svc.cluster.local.", "IN A 10.96."],
-        ),
-        (
-            &["-x", "10.96.0.10"],
-            &["IN PTR kube-dns.kube-system.svc.cluster.local."],
-        ),
-        (&[&dashed, "A"], &["NOERROR", &pod]),
-        (
-            &["api.example.com.default.svc.cluster.local", "A"],
-            &["NXDOMAIN", "IN SOA"],
-        ),
-    ];
+    let rows = rows(&pod);
     for server in ["10.96.0.10", "fd00:10:96::a"] {
         for way in ["+notcp", "+tcp"] {
-            for (arguments, wanted) in rows {
-                let text = dig(&lab, server, &[arguments, &[way]].concat());
+            for (question, wanted) in &rows {
+                let question: Vec<&str> = question.split(' ').chain([way]).collect();
+                let text = dig(&lab, server, &question);
                 for part in wanted {
                     assert!(
                         text.contains(part),
-                        "{server} {way} {arguments:?}: {part:?} in {text}"
+                        "{server} {question:?}: {part:?} in {text}"
                     );
                 }
             }
         }
     }
+}
+
+/// What is asked, and what the answer has in it; `pod` is an endpoint of `peers`.
+fn rows(pod: &str) -> Vec<(String, Vec<&str>)> {
+    let dashed = format!("{}.default.pod.cluster.local", pod.replace('.', "-"));
+    let named = format!("{}.peers.default.svc.cluster.local", pod.replace('.', "-"));
+    vec![
+        (
+            "cluster.local SOA".to_owned(),
+            vec!["IN SOA ns.dns.cluster.local."],
+        ),
+        (
+            "cluster.local NS".to_owned(),
+            vec!["IN NS ns.dns.cluster.local.", "IN A 10.96.0.10", "IN AAAA"],
+        ),
+        (
+            "dns-version.cluster.local TXT".to_owned(),
+            vec!["IN TXT \"1.1.0\""],
+        ),
+        (
+            "svc.cluster.local A".to_owned(),
+            vec!["NOERROR", "ANSWER: 0,", "IN SOA"],
+        ),
+        (
+            "peers.default.svc.cluster.local A".to_owned(),
+            vec!["NOERROR", "ANSWER: 2,", pod],
+        ),
+        (format!("{named} A"), vec!["NOERROR", "ANSWER: 1,", pod]),
+        (
+            "-x fd00:10:96::a".to_owned(),
+            vec!["IN PTR kube-dns.kube-system.svc.cluster.local."],
+        ),
+        (
+            "backend.default.svc.cluster.local A".to_owned(),
+            vec!["NOERROR", "IN A 10.96."],
+        ),
+        (
+            "Backend.default.svc.cluster.local AAAA".to_owned(),
+            vec!["NOERROR", "ANSWER: 0,", "IN SOA"],
+        ),
+        (
+            "_http._tcp.peers.default.svc.cluster.local SRV".to_owned(),
+            vec!["IN SRV 0 100 8080", "ANSWER: 2,"],
+        ),
+        (
+            "idle.default.svc.cluster.local A".to_owned(),
+            vec!["NXDOMAIN", "IN SOA"],
+        ),
+        (
+            "alias.default.svc.cluster.local A".to_owned(),
+            vec!["IN CNAME backend.default.svc.cluster.local.", "IN A 10.96."],
+        ),
+        (
+            "-x 10.96.0.10".to_owned(),
+            vec!["IN PTR kube-dns.kube-system.svc.cluster.local."],
+        ),
+        (format!("{dashed} A"), vec!["NOERROR", pod]),
+        (
+            "api.example.com.default.svc.cluster.local A".to_owned(),
+            vec!["NXDOMAIN", "IN SOA"],
+        ),
+    ]
 }
