@@ -6,6 +6,7 @@ mod valid;
 
 use std::path::PathBuf;
 
+use proxy_abi::ownership::map::Pin;
 use proxy_abi::ownership::{DEFAULT_BPFFS, PIN_LINKS, PIN_MAPS, PIN_PROGRAMS, PIN_ROOT};
 use serde::Deserialize;
 use serde_json::Value;
@@ -69,7 +70,10 @@ impl Places {
 
     /// Pin of a map that the agent made.
     pub(crate) fn map_pin(&self, map: &str) -> PathBuf {
-        self.bpffs.join(PIN_ROOT).join(PIN_MAPS).join(map)
+        self.bpffs
+            .join(PIN_ROOT)
+            .join(PIN_MAPS)
+            .join(Pin::of(map).to_string())
     }
 
     /// Folder of the pinned links.

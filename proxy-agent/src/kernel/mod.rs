@@ -3,8 +3,11 @@
 pub mod affinity;
 pub mod ask;
 pub mod bpf;
+pub mod cgroup;
 pub mod counters;
+pub mod earlier;
 pub mod events;
+pub mod filesystem;
 pub mod filters;
 pub mod flows;
 pub mod interfaces;
