@@ -10,6 +10,7 @@ pub mod handle;
 // The life of a lab.
 mod demo;
 mod launch;
+mod image;
 mod lock;
 mod serve;
 mod settings;
