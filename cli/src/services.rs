@@ -210,7 +210,7 @@ fn nameless(at: &Where, why: &str) -> Result<ExitCode, CliError> {
     eprintln!("flatnet: {why}; without it frontends have no names");
     let held = ServiceMaps::open(&Pins::below(&at.bpffs)?)?.observe()?;
     let mut table = Table::new(&["FRONTEND", "PROTOCOL", "ENDPOINTS"]);
-    for (key, front) in &held.frontends {
+    for (key, front) in held.frontends.iter().filter(|(key, _)| !key.is_whole()) {
         let address = std::net::IpAddr::from(key.address);
         let at = std::net::SocketAddr::new(address, key.port.number());
         let protocol = proxy_agent::plan::flows::protocol_name(key.protocol).to_owned();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use netlink_packet_route::route::{RouteHeader, RouteType};
 use nix::errno::Errno;
-use proxy_abi::ownership::map::{HOST_PORTS, PODS};
+use proxy_abi::ownership::map::{HOST_PORTS, PACKET_PODS, PODS};
 
 use crate::error::Error;
 use crate::host_ports;
@@ -21,7 +21,7 @@ use crate::program::{Attach, Program};
 use crate::reply::{self, Reply};
 use crate::request::{Add, Shape};
 use crate::sysctl;
-use crate::table::{HostPorts, Pods};
+use crate::table::{HostPorts, PacketPods, Pods};
 use crate::undo::{Done, Undo};
 
 /// How long the kernel may take to put an IPv6 address to use: it takes microseconds.
@@ -58,6 +58,8 @@ struct Node {
     pods: Pods,
     /// Of use to a pod that is to have one.
     host_ports: Option<HostPorts>,
+    /// Of use to a pod that said no to the socket path.
+    packet_pods: Option<PacketPods>,
     in_pod: Netlink,
     on_node: Netlink,
 }
@@ -71,6 +73,10 @@ impl Node {
             host_ports: match shape.mappings.is_empty() {
                 true => None,
                 false => Some(HostPorts::open(&shape.places.map_pin(HOST_PORTS))?),
+            },
+            packet_pods: match shape.packets_only {
+                true => Some(PacketPods::open(&shape.places.map_pin(PACKET_PODS))?),
+                false => None,
             },
             in_pod: namespace.netlink()?,
             on_node: Netlink::open()?,
@@ -103,6 +109,7 @@ impl Node {
         self.on_node
             .run(vec![message::find_link(&plan.host.name)])?;
         self.await_addresses(plan)?;
+        self.leave_sockets_alone(plan, host, undo)?;
         self.announce(plan, host, undo)
     }
 
@@ -140,6 +147,20 @@ impl Node {
         let route = self.in_pod.find(message::find_route(address))?;
         let header = route.and_then(|route| RouteHeader::parse(&route.payload).ok());
         Ok(header.is_some_and(|header| header.kind == RouteType::Local))
+    }
+
+    /// No process of the pod runs yet, so it holds for its first connection too.
+    fn leave_sockets_alone(
+        &self,
+        plan: &Plan,
+        host: u32,
+        undo: &mut Undo<'_>,
+    ) -> Result<(), Error> {
+        let (Some(pods), Some(pin)) = (&self.packet_pods, &plan.packet_pods_pin) else {
+            return Ok(());
+        };
+        undo.note(Done::PacketPod(pin.clone(), host));
+        pods.set(&self.namespace.number()?, &host)
     }
 
     /// Last of all, the programs get to know the pod: from here on they let its packets pass and

@@ -15,7 +15,7 @@ use crate::plan::{Plan, Route, Sysctl};
 use crate::reply::Reply;
 use crate::request::{Check, Shape};
 use crate::sysctl;
-use crate::table::{HostPorts, Pods};
+use crate::table::{HostPorts, PacketPods, Pods};
 
 /// Looks whether a pod is on the network as ADD put it there.
 ///
@@ -103,7 +103,15 @@ fn see(plan: &Plan, shape: &Shape, namespace: &PodNamespace) -> Result<Seen, Err
             .collect(),
         entries: entries.collect::<Result<_, Error>>()?,
         host_ports: host_ports(plan, shape)?,
+        packet_pod: packet_pod(plan, namespace)?,
     })
+}
+
+fn packet_pod(plan: &Plan, namespace: &PodNamespace) -> Result<Option<u32>, Error> {
+    match &plan.packet_pods_pin {
+        Some(pin) => PacketPods::open(pin)?.get(&namespace.number()?),
+        None => Ok(None),
+    }
 }
 
 fn host_ports(plan: &Plan, shape: &Shape) -> Result<Vec<SeenPort>, Error> {

@@ -62,6 +62,8 @@ pub(crate) struct Seen {
     pub(crate) entries: Vec<(IpAddr, Option<Pod>)>,
     /// Each of the node's ports that should be the pod's.
     pub(crate) host_ports: Vec<SeenPort>,
+    /// The interface of the pod whose sockets are left alone, if they are.
+    pub(crate) packet_pod: Option<u32>,
 }
 
 /// Everything of the plan that is not there, or not so. What is there besides is not looked at:
@@ -127,6 +129,10 @@ impl Differences {
         for (address, found) in &seen.entries {
             let what = format!("entry of {address} in the map pods");
             self.unless_equal(what, &entry, found.as_ref().map(told).as_ref());
+        }
+        if plan.packet_pods_pin.is_some() {
+            let what = "entry of the namespace in the map packet_pods";
+            self.unless_equal(what, &index, seen.packet_pod.as_ref());
         }
         let told = |port: &HostPort| {
             let endpoint = host_ports::at(&port.endpoint);

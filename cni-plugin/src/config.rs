@@ -7,7 +7,10 @@ mod valid;
 use std::path::PathBuf;
 
 use proxy_abi::ownership::map::Pin;
-use proxy_abi::ownership::{DEFAULT_BPFFS, PIN_LINKS, PIN_MAPS, PIN_PROGRAMS, PIN_ROOT};
+use proxy_abi::ownership::{
+    ANNOTATIONS_CAPABILITY, DEFAULT_BPFFS, PIN_LINKS, PIN_MAPS, PIN_PROGRAMS, PIN_ROOT,
+    SOCKET_PATH_ANNOTATION,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -182,6 +185,24 @@ impl Config {
     fn limits(&self, rate: &str) -> bool {
         let rate = self.runtime_config["bandwidth"][rate].as_f64();
         rate.is_some_and(|bits_a_second| bits_a_second > 0.0)
+    }
+
+    /// Whether the pod's sockets are to be left alone, as its annotation says. The runtime hands
+    /// annotations over with the request, so that it holds from the pod's first connection on.
+    ///
+    /// # Errors
+    /// When the annotation says neither yes nor no.
+    pub(crate) fn packets_only(&self) -> Result<bool, Error> {
+        let annotations = &self.runtime_config[ANNOTATIONS_CAPABILITY];
+        match annotations[SOCKET_PATH_ANNOTATION].as_str() {
+            Some("false") => Ok(true),
+            None | Some("true") => Ok(false),
+            Some(other) => Err(invalid(
+                SOCKET_PATH_ANNOTATION,
+                other,
+                "is an annotation that says true or false",
+            )),
+        }
     }
 
     /// The node's ports that are to be the pod's.

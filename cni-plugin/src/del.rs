@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use proxy_abi::ownership::map::{HOST_PORTS, PODS};
+use proxy_abi::ownership::map::{HOST_PORTS, PACKET_PODS, PODS};
 
 use crate::error::Error;
 use crate::host_ports;
@@ -16,7 +16,7 @@ use crate::owned::{self, Standing};
 use crate::pin;
 use crate::reply::Reply;
 use crate::request::Del;
-use crate::table::{HostPorts, Pods};
+use crate::table::{HostPorts, PacketPods, Pods};
 
 /// Takes a pod off the network.
 ///
@@ -39,6 +39,7 @@ pub(crate) fn del(request: &Del) -> Result<Reply, Error> {
     let mut errors = vec![
         forget_ports(request, index, addresses),
         forget(request, index, addresses),
+        forget_namespace(request, index),
     ];
     let removed = match &standing {
         Standing::Theirs(link) => delete_interface(link),
@@ -80,6 +81,16 @@ fn forget(request: &Del, index: Option<u32>, leases: &[Lease]) -> Result<(), Err
         let address = IpAddr::from(*address);
         Some(pod.ifindex) == index || leases.iter().any(|lease| lease.address == address)
     })
+}
+
+/// Removes the entry of a pod whose sockets were left alone. Its namespace may be gone, and then
+/// nobody asks for it again: what an interface that is gone leaves behind waits for GC.
+fn forget_namespace(request: &Del, index: Option<u32>) -> Result<(), Error> {
+    let pin = request.places.map_pin(PACKET_PODS);
+    match PacketPods::open_if_there(&pin)? {
+        Some(pods) => pods.remove(|_, held| Some(*held) == index),
+        None => Ok(()),
+    }
 }
 
 /// Deletes a host interface, and with it the pod's end, its routes, its neighbours and its

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use proxy_abi::ownership::map::{HOST_PORTS, PODS};
+use proxy_abi::ownership::map::{HOST_PORTS, PACKET_PODS, PODS};
 
 use crate::attachment::Attachment;
 use crate::config::Places;
@@ -18,7 +18,7 @@ use crate::pin;
 use crate::program::{HOOKS, Hook};
 use crate::reply::Reply;
 use crate::request::Gc;
-use crate::table::{HostPorts, Pods};
+use crate::table::{HostPorts, PacketPods, Pods};
 
 /// Removes all of the network's attachments but the valid ones. Routes, neighbours and filters go
 /// with their interface.
@@ -52,10 +52,11 @@ pub(crate) fn gc(request: &Gc) -> Result<Reply, Error> {
     Ok(Reply::Done)
 }
 
-/// Removes the entries, also of host ports, of pods whose interface is not to stay, or is gone already.
-fn forget(places: &Places, kept: &BTreeSet<u32>) -> [Result<(), Error>; 2] {
+/// Removes the entries, also of host ports and of namespaces, of pods whose interface is not to stay, or is gone already.
+fn forget(places: &Places, kept: &BTreeSet<u32>) -> [Result<(), Error>; 3] {
     let ports = HostPorts::open_if_there(&places.map_pin(HOST_PORTS));
     let pods = Pods::open_if_there(&places.map_pin(PODS));
+    let packet_pods = PacketPods::open_if_there(&places.map_pin(PACKET_PODS));
     [
         ports.and_then(|ports| match ports {
             Some(ports) => host_ports::release(&ports, |held| !kept.contains(&held.ifindex)),
@@ -63,6 +64,10 @@ fn forget(places: &Places, kept: &BTreeSet<u32>) -> [Result<(), Error>; 2] {
         }),
         pods.and_then(|pods| match pods {
             Some(pods) => pods.remove(|_, pod| !kept.contains(&pod.ifindex)),
+            None => Ok(()),
+        }),
+        packet_pods.and_then(|pods| match pods {
+            Some(pods) => pods.remove(|_, held| !kept.contains(held)),
             None => Ok(()),
         }),
     ]

@@ -4,6 +4,8 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt;
 use std::thread;
 
@@ -73,6 +75,21 @@ impl PodNamespace {
         self.inside(|| sysctl::set(settings))
     }
 
+    /// The kernel's number of the namespace (socket option `SO_NETNS_COOKIE`, Linux 5.14), by which
+    /// the programs at connect() know its sockets.
+    ///
+    /// # Errors
+    /// When no socket can be made there, or the kernel does not know the option.
+    pub(crate) fn number(&self) -> Result<u64, Error> {
+        self.inside(|| {
+            cookie().map_err(|source| Error::Namespace {
+                path: self.path.clone(),
+                doing: "cannot ask for its number",
+                source,
+            })
+        })
+    }
+
     /// Does something in the namespace. A thread goes in, does it and ends there: there is no way
     /// back to forget, and none that could fail.
     fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
@@ -97,6 +114,27 @@ impl PodNamespace {
                 .join()
                 .unwrap_or_else(|_payload| Err(failed("cannot do anything in it")(gone())))
         })
+    }
+}
+
+fn cookie() -> io::Result<u64> {
+    // Any socket will do. Its loopback may not be up yet, so it is bound to no address.
+    let socket = UdpSocket::bind("0.0.0.0:0").or_else(|_| UdpSocket::bind("[::]:0"))?;
+    let mut cookie = 0u64;
+    let mut len = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the kernel writes at most `len` bytes to `cookie`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut len,
+        )
+    };
+    match result {
+        0 => Ok(cookie),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

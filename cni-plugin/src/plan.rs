@@ -47,6 +47,9 @@ pub(crate) struct Plan {
     pub(crate) pods_pin: PathBuf,
     /// Whether its traffic is to stay on the node's stack, where it is limited.
     pub(crate) shaped: bool,
+    /// Pin of the map in which the programs at connect() find it, if they are to leave its
+    /// sockets alone.
+    pub(crate) packet_pods_pin: Option<PathBuf>,
     /// The node's ports that are the pod's, and the pod's behind them.
     pub(crate) host_ports: BTreeMap<FrontendKey, Endpoint>,
     /// Pin of the map in which the programs find those.
@@ -153,6 +156,9 @@ impl Plan {
             link_pins,
             pods_pin: shape.places.map_pin(map::PODS),
             shaped: shape.shaped,
+            packet_pods_pin: shape
+                .packets_only
+                .then(|| shape.places.map_pin(map::PACKET_PODS)),
             host_ports: shape.mappings.entries(addresses),
             host_ports_pin: shape.places.map_pin(map::HOST_PORTS),
         }

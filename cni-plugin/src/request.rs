@@ -49,6 +49,8 @@ pub(crate) struct Shape {
     pub(crate) attach: Attach,
     /// Whether a later plugin limits its bandwidth, on the node's stack.
     pub(crate) shaped: bool,
+    /// Whether its sockets are left alone by the programs at connect().
+    pub(crate) packets_only: bool,
     /// The node's ports that are the pod's.
     pub(crate) mappings: Mappings,
 }
@@ -155,6 +157,7 @@ fn parse_add(input: &Input) -> Result<Add, Error> {
             mac: wishes.mac.unwrap_or_else(|| attachment.pod_mac()),
             attach: config.attach(),
             shaped: config.shaped(),
+            packets_only: config.packets_only()?,
             mappings,
             attachment,
         },
@@ -192,6 +195,7 @@ fn parse_check(input: &Input) -> Result<Check, Error> {
             mac: attachment.pod_mac(),
             attach: config.attach(),
             shaped: config.shaped(),
+            packets_only: config.packets_only()?,
             mappings: config.mappings()?,
             attachment,
         },

@@ -1,5 +1,5 @@
-//! The maps whose entries are made and removed here, see [`proxy_abi::Pod`] and
-//! [`proxy_abi::HostPort`]; created and pinned by the agent.
+//! The maps whose entries are made and removed here, see [`proxy_abi::Pod`],
+//! [`proxy_abi::HostPort`] and [`proxy_abi::socket`]; created and pinned by the agent.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,6 +16,9 @@ use crate::pin;
 pub(crate) type Pods = Table<Ip, Pod>;
 /// The map of this node's ports that are pods'.
 pub(crate) type HostPorts = Table<FrontendKey, HostPort>;
+
+/// The map of pods whose sockets are left alone: their network namespaces.
+pub(crate) type PacketPods = Table<u64, u32>;
 
 /// An open map.
 #[derive(Debug)]

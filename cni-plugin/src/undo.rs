@@ -12,7 +12,7 @@ use crate::lease::{Lease, Leases};
 use crate::owned::{self, Standing};
 use crate::panics;
 use crate::pin;
-use crate::table::{HostPorts, Pods};
+use crate::table::{HostPorts, PacketPods, Pods};
 
 /// Something done that can be taken back.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) enum Done {
     Pin(PathBuf),
     /// Entries of these addresses may have been made in the map pinned there.
     Entries(PathBuf, Vec<IpAddr>),
+    /// The pod behind that interface may have been entered in the map pinned there.
+    PacketPod(PathBuf, u32),
     /// Host ports may have been claimed, in the map pinned there, for that interface.
     HostPorts(PathBuf, u32),
 }
@@ -104,6 +106,10 @@ impl<'a> Undo<'a> {
             Done::Pin(path) => pin::remove(&path),
             Done::Entries(map, addresses) => match Pods::open_if_there(&map)? {
                 Some(pods) => pods.remove(|address, _| addresses.contains(&(*address).into())),
+                None => Ok(()),
+            },
+            Done::PacketPod(map, ifindex) => match PacketPods::open_if_there(&map)? {
+                Some(pods) => pods.remove(|_, held| *held == ifindex),
                 None => Ok(()),
             },
             Done::HostPorts(map, ifindex) => match HostPorts::open_if_there(&map)? {

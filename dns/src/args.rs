@@ -2,7 +2,7 @@
 
 mod upstream;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub struct Args {
         env = "FLATNET_DNS_LISTEN",
         value_name = "IP:PORT",
         value_delimiter = ',',
-        default_value = "0.0.0.0:53"
+        default_values_t = [everywhere(53)]
     )]
     pub(crate) listen: Vec<SocketAddr>,
     /// Address of /health, /ready and /metrics
@@ -42,7 +42,7 @@ pub struct Args {
         long,
         env = "FLATNET_DNS_HTTP",
         value_name = "IP:PORT",
-        default_value = "0.0.0.0:8181"
+        default_value_t = everywhere(8181)
     )]
     pub(crate) http: SocketAddr,
     /// Another address of the same, where CoreDNS has its metrics
@@ -50,7 +50,7 @@ pub struct Args {
         long,
         env = "FLATNET_DNS_METRICS",
         value_name = "IP:PORT",
-        default_value = "0.0.0.0:9153"
+        default_value_t = everywhere(9153)
     )]
     pub(crate) metrics: SocketAddr,
     /// How long resolvers may keep an answer or a denial, in seconds
@@ -122,6 +122,14 @@ impl Args {
     }
 }
 
+/// Every address of both families; of IPv4 alone where the kernel has no IPv6.
+fn everywhere(port: u16) -> SocketAddr {
+    match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) {
+        Ok(_) => (Ipv6Addr::UNSPECIFIED, port).into(),
+        Err(_) => (Ipv4Addr::UNSPECIFIED, port).into(),
+    }
+}
+
 fn domain(text: &str) -> Result<Name, String> {
     let mut name = Name::from_ascii(text)
         .map_err(|error| error.to_string())?
@@ -162,7 +170,11 @@ mod tests {
     fn defaults_are_those_of_a_cluster() {
         let args = parsed(&[]).expect("no flag is required");
         assert_eq!(args.zone.to_string(), "cluster.local.");
-        assert_eq!(args.listen, ["0.0.0.0:53".parse().expect("an address")]);
+        let ports = [args.listen[0].port(), args.http.port(), args.metrics.port()];
+        assert_eq!((args.listen.len(), ports), (1, [53, 8181, 9153]));
+        for address in [args.listen[0], args.http, args.metrics] {
+            assert!(address.ip().is_unspecified(), "{address}");
+        }
         assert_eq!((args.ttl, args.drain), (5, Duration::from_secs(2)));
         assert_eq!(args.dns_service.to_string(), "kube-system/kube-dns");
     }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Protocol;
 use crate::server::{Client, Reaction, Room, Server};
+use crate::wire::query::LONGEST;
 
 /// A connection that asks nothing for this long is closed.
 const IDLE: Duration = Duration::from_secs(10);
@@ -24,6 +25,9 @@ const IDLE_CROWDED: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(3);
 /// Answers of one connection that wait to be taken, and questions that wait for an upstream.
 const WAITING: usize = 32;
+/// Bytes of these answers: one of the longest. All connections together could hold so much of
+/// memory that it has to be bounded by more than their number.
+const UNTAKEN: usize = 2 + u16::MAX as usize;
 /// Connections that the kernel holds until we take them.
 const BACKLOG: i32 = 1024;
 /// How long to rest after an accept failed: for want of file descriptors, mostly.
@@ -124,7 +128,7 @@ impl Connection {
         // Answers are small and should not wait for one another.
         let _ = stream.set_nodelay(true);
         let (reading, writing) = stream.into_split();
-        let (answers, waiting) = mpsc::channel(WAITING);
+        let (answers, waiting) = answers();
         tokio::select! {
             // Ends once the reader and all jobs have, or when the client does not take answers.
             () = write(writing, waiting) => {}
@@ -137,7 +141,7 @@ impl Connection {
     }
 
     /// Reads questions until the client is done, or slow, or not heard of.
-    async fn read(&self, reading: OwnedReadHalf, answers: mpsc::Sender<Vec<u8>>) {
+    async fn read(&self, reading: OwnedReadHalf, answers: Answers) {
         let mut reading = BufReader::new(reading);
         let mut room = Room::default();
         let mut packet = Vec::new();
@@ -146,13 +150,16 @@ impl Connection {
             let Ok(Ok(length)) = timeout(self.places.idle(), reading.read_u16()).await else {
                 return;
             };
+            if usize::from(length) > LONGEST {
+                return;
+            }
             packet.resize(usize::from(length), 0);
             let Ok(Ok(_)) = timeout(SLOW, reading.read_exact(&mut packet)).await else {
                 return;
             };
             match self.server.react(&packet, self.client, &mut room) {
                 Reaction::Answer => {
-                    if answers.send(framed(&room.out)).await.is_err() {
+                    if answers.send(&room.out).await.is_none() {
                         return;
                     }
                 }
@@ -167,7 +174,7 @@ impl Connection {
                         let mut room = Room::default();
                         job.finish(&server, &mut room).await;
                         // Nobody to take it: the connection is closed.
-                        let _ = answers.send(framed(&room.out)).await;
+                        let _ = answers.send(&room.out).await;
                         drop(place);
                     });
                 }
@@ -176,10 +183,40 @@ impl Connection {
     }
 }
 
+/// An answer that waits to be taken.
+struct Untaken {
+    bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Where the answers of a connection go in.
+#[derive(Clone)]
+struct Answers {
+    waiting: mpsc::Sender<Untaken>,
+    room: Arc<Semaphore>,
+}
+
+fn answers() -> (Answers, mpsc::Receiver<Untaken>) {
+    let (waiting, answers) = mpsc::channel(WAITING);
+    let room = Arc::new(Semaphore::new(UNTAKEN));
+    (Answers { waiting, room }, answers)
+}
+
+impl Answers {
+    /// Sends an answer when there is room for it; none when the connection is closed.
+    async fn send(&self, answer: &[u8]) -> Option<()> {
+        let bytes = framed(answer);
+        // An answer is at most 65535 bytes.
+        let room = self.room.clone().acquire_many_owned(bytes.len() as u32);
+        let _room = room.await.ok()?;
+        self.waiting.send(Untaken { bytes, _room }).await.ok()
+    }
+}
+
 /// Writes answers until there are no more, or the client does not take them.
-async fn write(mut writing: OwnedWriteHalf, mut waiting: mpsc::Receiver<Vec<u8>>) {
+async fn write(mut writing: OwnedWriteHalf, mut waiting: mpsc::Receiver<Untaken>) {
     while let Some(answer) = waiting.recv().await {
-        let Ok(Ok(())) = timeout(SLOW, writing.write_all(&answer)).await else {
+        let Ok(Ok(())) = timeout(SLOW, writing.write_all(&answer.bytes)).await else {
             return;
         };
     }

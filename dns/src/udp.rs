@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Protocol;
 use crate::server::{Client, Job, Reaction, Room, Server};
+use crate::wire::query::LONGEST;
 
 /// How often a thread without work looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(200);
@@ -22,8 +23,6 @@ const LOOK: Duration = Duration::from_millis(200);
 const SEND: Duration = Duration::from_millis(50);
 /// Room for a burst of questions, in bytes.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// Longer questions are malformed: a name, a type, and EDNS with its options fit many times.
-const LONGEST: usize = 4096;
 
 /// A socket of a group that shares `address`. With `only_v6`, `[::]` leaves IPv4 to others.
 pub(crate) fn bind(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {

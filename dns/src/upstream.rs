@@ -8,6 +8,7 @@ pub(crate) mod servers;
 pub(crate) mod exchange;
 pub(crate) mod cache;
 pub(crate) mod follow;
+mod probe;
 
 #[cfg(test)]
 mod tests;
@@ -34,8 +35,6 @@ const STALE_AFTER: Duration = Duration::from_millis(1800);
 const TOGETHER: Duration = Duration::from_millis(4500);
 /// How often each upstream is asked.
 const ROUNDS: usize = 2;
-/// The type of the questions that search for loops, which hardly anybody asks for.
-const PROBE: RecordType = RecordType::HINFO;
 
 /// How upstreams are asked.
 #[derive(Debug, Clone, Copy)]
@@ -284,43 +283,6 @@ impl Upstream {
                 None
             }
         }
-    }
-
-    /// Whether this question is one of those that search for loops, come back. The upstream that
-    /// it was sent to is asked no more.
-    pub(crate) fn is_probe(&self, name: &Name, kind: RecordType) -> bool {
-        if kind != PROBE {
-            return false;
-        }
-        let routes = self.routes();
-        let Some(server) = routes.all().find(|server| server.probe == *name) else {
-            return false;
-        };
-        if server.loops() {
-            tracing::error!(
-                upstream = %server.address,
-                "what this upstream is asked comes back to us; it is asked no more"
-            );
-        }
-        true
-    }
-
-    /// Sends every upstream a question that should not come back.
-    async fn probe(&self) {
-        let routes = self.routes();
-        let probes = routes.all().map(|server| {
-            let question = Question::query(server.probe.clone(), PROBE);
-            let wishes = Wishes {
-                dnssec_ok: false,
-                checking_disabled: false,
-            };
-            let patience = self.limits.patience;
-            async move {
-                // What they answer, and whether, does not matter.
-                let _ = exchange(server.address, &question, wishes, patience).await;
-            }
-        });
-        futures::future::join_all(probes).await;
     }
 }
 

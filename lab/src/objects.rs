@@ -41,6 +41,7 @@ pub(crate) struct Meta {
     pub(crate) namespace: String,
     pub(crate) uid: String,
     pub(crate) labels: Labels,
+    pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) creation_timestamp: String,
     pub(crate) deletion_timestamp: Option<String>,
     pub(crate) deletion_grace_period_seconds: Option<u64>,

@@ -50,7 +50,27 @@ fn a_pod_asks_through_the_cluster_ip_by_every_way() {
     let pod = pods[0].addresses.iter().find(|address| address.is_ipv4());
     let pod = pod.expect("an IPv4 address").to_string();
     let dashed = format!("{}.default.pod.cluster.local", pod.replace('.', "-"));
-    let rows: [(&[&str], &[&str]); 8] = [
+    let named = format!("{}.peers.default.svc.cluster.local", pod.replace('.', "-"));
+    let rows: [(&[&str], &[&str]); 15] = [
+        (&["cluster.local", "SOA"], &["IN SOA ns.dns.cluster.local."]),
+        (
+            &["cluster.local", "NS"],
+            &["IN NS ns.dns.cluster.local.", "IN A 10.96.0.10", "IN AAAA"],
+        ),
+        (&["dns-version.cluster.local", "TXT"], &["IN TXT \"1.1.0\""]),
+        (
+            &["svc.cluster.local", "A"],
+            &["NOERROR", "ANSWER: 0,", "IN SOA"],
+        ),
+        (
+            &["peers.default.svc.cluster.local", "A"],
+            &["NOERROR", "ANSWER: 2,", &pod],
+        ),
+        (&[&named, "A"], &["NOERROR", "ANSWER: 1,", &pod]),
+        (
+            &["-x", "fd00:10:96::a"],
+            &["IN PTR kube-dns.kube-system.svc.cluster.local."],
+        ),
         (
             &["backend.default.svc.cluster.local", "A"],
             &["NOERROR", "IN A 10.96."],

@@ -22,6 +22,21 @@ pub struct FrontendKey {
 crate::plain_bytes!(FrontendKey, 20);
 
 impl FrontendKey {
+    /// The key under which a cluster IP itself is known, beside its ports: what a Service does not
+    /// have is refused there. No packet has this port and protocol.
+    #[inline(always)]
+    #[must_use]
+    pub const fn whole(address: Ip) -> Self {
+        Self::new(address, Port::new(0), 0)
+    }
+
+    /// Whether it is such a key.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.protocol == 0
+    }
+
     /// The key of `address`:`port` for one IP protocol number.
     #[inline(always)]
     #[must_use]

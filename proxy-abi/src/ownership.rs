@@ -31,6 +31,8 @@ pub mod map {
     pub const SOCKET_PEERS: &str = "socket_peers";
     /// [`crate::Ip`] -> [`crate::Pod`].
     pub const PODS: &str = "pods";
+    /// A pod's network namespace (u64) -> its interface (u32), see [`crate::socket`].
+    pub const PACKET_PODS: &str = "packet_pods";
     /// [`crate::FrontendKey`] -> [`crate::HostPort`].
     pub const HOST_PORTS: &str = "host_ports";
     /// [`crate::Ip`] -> [`crate::NodeAddress`].
@@ -53,7 +55,7 @@ pub mod map {
     /// The layout of each map's keys and values: to be counted up with every change of their
     /// bytes or of what these mean. A map of another layout is another map, pinned beside the old
     /// one until no program uses that any more.
-    pub const LAYOUTS: [(&str, u32); 16] = [
+    pub const LAYOUTS: [(&str, u32); 17] = [
         (FRONTENDS, 1),
         (ENDPOINTS, 1),
         (FLOWS, 1),
@@ -61,14 +63,15 @@ pub mod map {
         (WAYS, 1),
         (SOCKET_PEERS, 1),
         (PODS, 1),
+        (PACKET_PODS, 1),
         (HOST_PORTS, 1),
         (NODE_ADDRESSES, 1),
         (INSIDE, 1),
-        (SOURCE_RANGES, 1),
         (UPLINKS, 1),
         (THIS_NODE, 1),
-        (FRAGMENTS, 1),
         (AFFINITY, 1),
+        (FRAGMENTS, 1),
+        (SOURCE_RANGES, 1),
         (COUNTERS, 1),
     ];
 
@@ -179,6 +182,11 @@ pub const CNI_CONFIG_FILE: &str = "10-flatnet.conflist";
 pub const CNI_NETWORK: &str = "flatnet";
 /// The plugin's type in that file: the name of the binary in the runtime's CNI folder.
 pub const CNI_TYPE: &str = "flatnet-cni";
+/// The annotation with which a pod says `false` to the socket path: its connections are then
+/// translated packet by packet, and what connect() was told is what the pod's own proxies see.
+pub const SOCKET_PATH_ANNOTATION: &str = "flatnet.dev/socket-lb";
+/// The capability by which runtimes hand a pod's annotations to a plugin (containerd 1.5, CRI-O 1.28).
+pub const ANNOTATIONS_CAPABILITY: &str = "io.kubernetes.cri.pod-annotations";
 /// The Unix socket of the node's agent, for `flatnet`, unless told otherwise.
 pub const AGENT_SOCKET: &str = "/run/flatnet/agent.sock";
 /// Where bpffs is mounted unless told otherwise.

@@ -1,10 +1,14 @@
-//! What a translated socket asked for and what it got.
+//! What a translated socket asked for and what it got, and whose sockets are not translated.
 //!
 //! Map `socket_peers`, written by the connect and sendmsg programs and read by getpeername and
 //! recvmsg: [`SocketPeer`] (a socket, and the endpoint that it talks to) -> [`crate::Endpoint`], the
 //! frontend that the application named, so that getpeername() and recvfrom() tell what connect()
 //! and sendto() were told. With the endpoint in the key, a socket that went on to something else
 //! is not told the old answer.
+//!
+//! Map `packet_pods`, the kernel's number of a pod's network namespace (u64, `SO_NETNS_COOKIE`) ->
+//! the host end of its veth (u32), written by the CNI plugin alone: pods that said no to the socket
+//! path ([`crate::ownership::SOCKET_PATH_ANNOTATION`]). A number is never given twice.
 
 use crate::{Ip, Port};
 

@@ -238,6 +238,27 @@ fn a_pods_loopback_is_its_own() {
 }
 
 #[test]
+fn the_sockets_of_a_pod_that_said_no_are_left_alone() {
+    let Some(mut group) = Group::new("said-no") else {
+        return;
+    };
+    let _listener = TcpListener::bind("127.0.0.7:8080").expect("a listener");
+    // Where nobody listens: nothing translates packets here.
+    ip("addr add 10.96.1.1/32 dev lo");
+    group
+        .kernel
+        .point(frontend(WEB, TCP), &[endpoint("127.0.0.7:8080")]);
+    group.kernel.node_elsewhere();
+    assert_eq!(group.connect("inet", "tcp", WEB), WEB, "as any pod");
+    assert_eq!(group.kernel.counters(), counted([("socket-translated", 1)]));
+    group.kernel.packet_pod();
+    assert_eq!(group.connect("inet", "tcp", WEB), "Connection refused");
+    group.kernel.point(frontend(WEB, TCP), &[]);
+    assert_eq!(group.connect("inet", "tcp", WEB), "Connection refused");
+    assert_eq!(group.kernel.counters(), counted([("socket-translated", 1)]));
+}
+
+#[test]
 fn a_swapped_program_keeps_its_link() {
     let Some(mut group) = Group::new("swapped") else {
         return;

@@ -3,6 +3,7 @@
 
 use crate::maps::{self, Room};
 use crate::parse::Packet;
+use crate::service::{self, Client};
 
 /// Has the client's next conversation go where its last one went, if that still counts.
 #[inline(never)]
@@ -19,6 +20,23 @@ pub(crate) fn prefer(packet: &Packet, room: &mut Room) {
     {
         room.service.prefer(Some(affinity.endpoint));
     }
+}
+
+/// Has the client's time count from now, because it has just used its endpoint: it speaks in the
+/// flow that is in the room. A conversation that drains from an endpoint that is no longer the
+/// client's changes nothing.
+///
+/// Asked for once a tick and flow, so it can afford to look the Service up.
+#[inline(never)]
+pub(crate) fn renew(packet: &Packet, room: &mut Room) {
+    if !service::find(packet, Client::Inside, &mut room.service)
+        || room.service.affinity_seconds == 0
+    {
+        return;
+    }
+    room.client.service = room.service.number;
+    room.client.address = packet.key.source;
+    maps::renew_client(&room.client, &room.flow.endpoint());
 }
 
 /// Remembers where the conversation in `room.flow` goes, for the client's next one.

@@ -8,7 +8,7 @@ use crate::parse::{Content, Packet};
 use crate::service::{self, Client};
 use crate::translate::Hook;
 use crate::verdict::Drop;
-use crate::{ports, service::Service};
+use crate::{affinity, ports, service::Service};
 
 /// Endpoints tried for a new flow before a conflict of reverse tuples ends it.
 const ATTEMPTS: u32 = 4;
@@ -44,7 +44,9 @@ pub(crate) fn note(packet: &Packet, known: &Known, room: &mut Room) {
     if packet.content == Content::Opening && packet.key.protocol == protocol::TCP {
         renew(&packet.key, known, room);
     }
-    known.touch(packet.flags);
+    if known.touch(packet.flags) && room.flow.role() == Role::Request {
+        affinity::renew(packet, room);
+    }
     if known.opening && room.flow.role().is_client() {
         // With what the packet itself has just changed.
         known.read(&mut room.flow);

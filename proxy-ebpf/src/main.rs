@@ -138,14 +138,18 @@ fn networks_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Ou
 
 #[inline(always)]
 fn nodes_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Drop> {
-    let outcome = translate(skb, packet, room, Hook::FromNode)?;
+    let outcome = match translate(skb, packet, room, Hook::FromNode)? {
+        Outcome::Pass => service::leaving(packet),
+        outcome => outcome,
+    };
     let outcome = refuse(skb, packet, room, outcome, Side::In)?;
     forward::from_node(skb, packet, room, outcome)
 }
 
 #[inline(always)]
 fn forwarded_packet(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Drop> {
-    masquerade::leaving(skb, packet, room)
+    let outcome = masquerade::leaving(skb, packet, room)?;
+    refuse(skb, packet, room, outcome, Side::In)
 }
 
 /// connect() of an IPv4 socket in the node's cgroup.

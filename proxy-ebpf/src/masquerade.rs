@@ -8,7 +8,7 @@ use crate::parse::{Content, Packet};
 use crate::skb::Skb;
 use crate::translate::{Hook, Outcome, translated};
 use crate::verdict::Drop;
-use crate::{errors, flow, maps, ports};
+use crate::{errors, flow, maps, ports, service};
 
 /// A packet that the node forwards out of an uplink.
 #[inline(always)]
@@ -19,7 +19,7 @@ pub(crate) fn leaving(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result
     let address =
         maps::uplink(skb.ifindex()).and_then(|uplink| uplink.address(&packet.key.destination));
     let Some(address) = address else {
-        return Ok(Outcome::Pass);
+        return Ok(service::leaving(packet));
     };
     match packet.content {
         Content::NoPorts => return Err(Drop::NotMasqueradable),
@@ -52,6 +52,9 @@ fn begin(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Dro
         Content::Fragment => return Err(Drop::NotMasqueradable),
         // Not begun by the pod, or so long ago that it is forgotten.
         Content::Continuing | Content::Error | Content::NoPorts => return Ok(Outcome::Pass),
+    }
+    if service::leaving(packet) == Outcome::NoEndpoint {
+        return Ok(Outcome::NoEndpoint);
     }
     room.flow = Flow::new(Role::Masquerade, packet.key, 0, maps::now());
     ports::claim(skb, packet, room, Counter::Masqueraded)?;

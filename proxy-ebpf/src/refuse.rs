@@ -11,7 +11,8 @@ use crate::translate::Outcome;
 use crate::verdict::Drop;
 
 /// Refuses what has no endpoint. A pod's packet is answered out of the interface on which it came
-/// (`Side::Out`); one of the node's own as if the uplink had received the answer (`Side::In`).
+/// (`Side::Out`); what was about to leave by the uplink as if that had received the answer
+/// (`Side::In`).
 #[inline(always)]
 pub(crate) fn refuse(
     skb: &Skb,

@@ -6,6 +6,7 @@ use proxy_abi::{Endpoint, Frontend, FrontendKey, HostPort, Ip, List, Port, Treat
 
 use crate::maps;
 use crate::parse::{Content, Packet};
+use crate::translate::Outcome;
 use crate::verdict::Drop;
 
 const NO_PORT: Port = Port::new(0);
@@ -145,6 +146,17 @@ pub(crate) fn find(packet: &Packet, client: Client, service: &mut Service) -> bo
 #[inline(always)]
 pub(crate) fn at(address: Ip, port: Port, protocol: u8) -> Option<Frontend> {
     maps::frontend(&FrontendKey::new(address, port, protocol))
+}
+
+/// What becomes of a packet that concerns no Service and is about to leave the cluster: one that
+/// would begin something at a cluster IP is refused, as that has no such port.
+#[inline(always)]
+pub(crate) fn leaving(packet: &Packet) -> Outcome {
+    if packet.content == Content::Opening && maps::is_cluster_ip(&packet.key.destination) {
+        Outcome::NoEndpoint
+    } else {
+        Outcome::Pass
+    }
 }
 
 /// The pod whose host port a destination is, that is an address of this node.

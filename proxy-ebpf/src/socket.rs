@@ -6,7 +6,8 @@
 //! of the node itself never comes by a packet program: such datagrams are pointed at an endpoint
 //! here, and such connections even where the socket path is switched off. And a frontend that asks
 //! for the client's address (affinity, source ranges) is the packet programs' business, because a
-//! socket that connects has none yet.
+//! socket that connects has none yet. So is a pod that said no (a mesh, whose own proxy is to see
+//! what was asked for; a sandbox, whose sockets are not the kernel's).
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::programs::SockAddrContext;
@@ -106,7 +107,12 @@ fn point(address: &impl Address, connects: bool) -> SocketOutcome {
     if !own && !accelerated {
         return SocketOutcome::NotOurs;
     }
-    let endpoint = match choose(dialled, protocol, own) {
+    let chosen = choose(dialled, protocol, own);
+    // Asked last, so that what is no frontend does not pay for it.
+    if !matches!(chosen, Chosen::Nothing) && !own && maps::is_packet_pods(address.context()) {
+        return SocketOutcome::NotOurs;
+    }
+    let endpoint = match chosen {
         Chosen::Endpoint(endpoint) => endpoint,
         Chosen::Nothing => return SocketOutcome::NotOurs,
         Chosen::Nobody => return SocketOutcome::Refused,

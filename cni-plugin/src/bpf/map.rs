@@ -41,6 +41,16 @@ unsafe impl Plain for Ip {
     const BLANK: Self = Self::v6([0; 16]);
 }
 
+// SAFETY: every bit pattern is a number, and there is no padding.
+unsafe impl Plain for u64 {
+    const BLANK: Self = 0;
+}
+
+// SAFETY: as above.
+unsafe impl Plain for u32 {
+    const BLANK: Self = 0;
+}
+
 // SAFETY: `proxy_abi::plain_bytes` vouches for it.
 unsafe impl Plain for Pod {
     const BLANK: Self = Self::new(0, [0; 6]);

@@ -46,6 +46,7 @@ fn mk_seen(plan: &Plan) -> Seen {
             .iter()
             .map(|(key, endpoint)| (*key, Some(HostPort::new(*endpoint, 5))))
             .collect(),
+        packet_pod: plan.packet_pods_pin.as_ref().map(|_| 5),
     }
 }
 
@@ -53,6 +54,7 @@ fn told(change: impl FnOnce(&mut Seen)) -> Vec<String> {
     let mappings = json!([{"hostPort": 8080, "containerPort": 80, "hostIP": "127.0.0.1"}]);
     let shape = Shape {
         mappings: Mappings::read(&mappings).unwrap(),
+        packets_only: true,
         ..mk_shape()
     };
     let addresses = ["10.244.1.7", "fd00:1::7"].map(|it| it.parse().unwrap());
@@ -193,6 +195,10 @@ fn so_is_every_route_and_all_that_no_result_tells_of() {
             |seen| seen.host_ports[0].1.as_mut().unwrap().ifindex = 6,
             "found 10.244.1.7:80 behind interface 6",
         ),
+        (
+            |seen| seen.packet_pod = None,
+            "entry of the namespace in the map packet_pods: expected 5, found none",
+        ),
     ];
     for (change, expected) in rows {
         let differences = told(change);
@@ -207,7 +213,11 @@ fn so_is_every_route_and_all_that_no_result_tells_of() {
 #[test]
 fn all_differences_are_told() {
     let gone = told(|seen| *seen = Seen::default());
-    assert_eq!(gone.len(), 2, "both interfaces: {gone:?}");
+    assert_eq!(
+        gone.len(),
+        3,
+        "both interfaces and the entry of its sockets: {gone:?}"
+    );
     let differences = told(|seen| {
         host(seen).link.up = false;
         seen.leases.iter_mut().for_each(|(_, owner)| *owner = None);

@@ -182,6 +182,25 @@ fn a_limit_to_what_the_pod_sends_leaves_room_for_the_plugin_that_sets_it() {
 }
 
 #[test]
+fn an_annotation_says_no_to_the_socket_path() {
+    let said = |annotations| {
+        let runtime = json!({"io.kubernetes.cri.pod-annotations": annotations});
+        let config = mk_config(&json!({"name": "n", "runtimeConfig": runtime}));
+        config.packets_only().map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        said(json!(null)),
+        Ok(false),
+        "a runtime that hands none over"
+    );
+    assert_eq!(said(json!({"other": "false"})), Ok(false));
+    assert_eq!(said(json!({"flatnet.dev/socket-lb": "true"})), Ok(false));
+    assert_eq!(said(json!({"flatnet.dev/socket-lb": "false"})), Ok(true));
+    let error = said(json!({"flatnet.dev/socket-lb": "off"})).unwrap_err();
+    assert!(error.contains("flatnet.dev/socket-lb"), "{error}");
+}
+
+#[test]
 fn what_does_not_decode() {
     for stdin in [
         "",

@@ -19,6 +19,7 @@ pub(crate) fn mk_shape() -> Shape {
         mac: attachment.pod_mac(),
         attach: Attach::Filter,
         shaped: false,
+        packets_only: false,
         mappings: Mappings::default(),
         attachment,
     }

@@ -113,6 +113,7 @@ impl Node {
         pinned::pin_program(&node.pin("programs/to_pod"), Verdict::Next);
         pinned::pin_map(&node.pin("maps/pods"), 16, 12, 1024);
         pinned::pin_map(&node.pin("maps/host_ports"), 20, 24, 1024);
+        pinned::pin_map(&node.pin("maps/packet_pods"), 8, 4, 1024);
         ip(&["link", "set", "lo", "up"]);
         // An address of the node's own, to speak to pods from.
         ip(&["address", "add", "172.30.0.11/32", "dev", "lo"]);
@@ -211,6 +212,11 @@ impl Node {
         pinned::host_ports(&self.pin("maps/host_ports"))
     }
 
+    /// The network namespaces whose sockets the programs leave alone, each with its interface.
+    pub(crate) fn packet_pods(&self) -> BTreeMap<u64, u32> {
+        pinned::packet_pods(&self.pin("maps/packet_pods"))
+    }
+
     /// All that a plugin could have left on the node, by name. The round-robin cursors, the lock
     /// and the note of the boot stay for good.
     pub(crate) fn leftovers(&self) -> BTreeSet<String> {
@@ -241,6 +247,10 @@ impl Node {
         }
         if self.pin("maps/pods").exists() {
             names.extend(self.pods().keys().map(|address| format!("entry {address}")));
+        }
+        if self.pin("maps/packet_pods").exists() {
+            let pods = self.packet_pods().into_values();
+            names.extend(pods.map(|index| format!("namespace behind {index}")));
         }
         if self.pin("maps/host_ports").exists() {
             let ports = self.host_ports().into_keys();

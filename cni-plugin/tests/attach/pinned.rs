@@ -101,6 +101,13 @@ pub(crate) fn pods(path: &Path) -> BTreeMap<IpAddr, Entry> {
     read.collect()
 }
 
+/// What a pinned map of network namespaces holds.
+pub(crate) fn packet_pods(path: &Path) -> BTreeMap<u64, u32> {
+    let entries = elements::<8, 4>(path).into_iter();
+    let read = entries.map(|(key, value)| (u64::from_ne_bytes(key), u32::from_ne_bytes(value)));
+    read.collect()
+}
+
 /// What a pinned map of host ports holds.
 pub(crate) fn host_ports(path: &Path) -> BTreeMap<HostPort, Holder> {
     let entries = elements::<20, 24>(path).into_iter();

@@ -1,5 +1,7 @@
 //! Addresses and a MAC address of the runtime's choice, and results passed on.
 
+use std::os::fd::AsRawFd as _;
+
 use serde_json::{Value, json};
 
 use crate::ask::{ip, ip_json};
@@ -92,6 +94,68 @@ fn a_limited_pod_is_marked_for_the_programs() {
             node.del("c1");
         }
     });
+}
+
+#[test]
+fn a_pod_that_says_no_to_the_socket_path_is_known_by_its_namespace() {
+    on_a_node(|node| {
+        let annotated = |answer: &str| json!({"io.kubernetes.cri.pod-annotations": {"flatnet.dev/socket-lb": answer}});
+        let before = node.leftovers();
+        let pod = Pod::new();
+        let add = node.call("ADD", "c1", &pod.path());
+        let result = add
+            .configured("/runtimeConfig", annotated("false"))
+            .succeed();
+        let entry = node.pods()[&address_of(&result).parse().unwrap()];
+        let cookie = pod.inside(cookie);
+        assert_eq!(node.packet_pods(), [(cookie, entry.0)].into());
+        let check = node.call("CHECK", "c1", &pod.path());
+        let check = check.configured("/prevResult", result);
+        check
+            .configured("/runtimeConfig", annotated("false"))
+            .succeed();
+
+        let other = Pod::new();
+        let add = node.call("ADD", "c2", &other.path());
+        add.configured("/runtimeConfig", annotated("true"))
+            .succeed();
+        let refused = node.call("ADD", "c3", &Pod::new().path());
+        let error = refused
+            .configured("/runtimeConfig", annotated("maybe"))
+            .fail();
+        assert!(error["msg"].as_str().unwrap().contains("maybe"), "{error}");
+        assert_eq!(node.packet_pods().len(), 1, "and nobody else");
+        node.del("c1");
+        node.del("c2");
+        assert_eq!(node.leftovers(), before);
+
+        let add = node.call("ADD", "c4", &pod.path());
+        add.configured("/runtimeConfig", annotated("false"))
+            .succeed();
+        let mut gc = node.call("GC", "", "").version("1.1.0");
+        gc.config["cni.dev/valid-attachments"] = json!([]);
+        gc.succeed();
+        assert_eq!(node.leftovers(), before, "and GC removes it likewise");
+    });
+}
+
+/// The number of the network namespace that the calling thread is in.
+fn cookie() -> u64 {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let mut cookie = 0u64;
+    let mut len = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the kernel writes at most `len` bytes to `cookie`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut len,
+        )
+    };
+    assert_eq!(result, 0, "Linux 5.14");
+    cookie
 }
 
 #[test]

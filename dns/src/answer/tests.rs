@@ -1,4 +1,6 @@
-//! The specification as a table: one row a sentence of it, name and type in, the answer out.
+//! Answers: name and type in, the answer out. The specification itself is a table in `specification`.
+
+mod specification;
 
 use cluster_model::Protocol::{Tcp, Udp};
 use cluster_model::testing::{mk_endpoint, mk_index, mk_pod, mk_service, mk_slice};

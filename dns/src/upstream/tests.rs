@@ -9,6 +9,7 @@ use hickory_proto::rr::{RData, Record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
+use super::probe::PROBE;
 use super::*;
 
 const PLAIN: Wishes = Wishes {

@@ -5,6 +5,10 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use super::{HEADER, RECORD_FIXED, name_end, word};
 
+/// Longer questions are malformed, over TCP too: a name, a type, and EDNS with its options fit many
+/// times.
+pub(crate) const LONGEST: usize = 4096;
+
 /// What a packet turned out to be.
 #[derive(Debug)]
 pub(crate) enum Packet<'a> {

@@ -22,6 +22,9 @@ const DEFAULT_BPFFS: &str = "/sys/fs/bpf";
 /// A plugin that takes longer hangs; kubelets give up after about as long.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The capability under which containerd and CRI-O pass a pod's annotations.
+const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
+
 /// One invocation of a plugin.
 pub(super) struct Call<'a> {
     pub(super) kubelet: &'a Kubelet,
@@ -44,7 +47,7 @@ impl Call<'_> {
             plugin: name.to_owned(),
             why,
         };
-        let capabilities = port_mappings(self.pod);
+        let capabilities = capabilities(self.pod);
         let request = self
             .attachment
             .configuration
@@ -137,8 +140,9 @@ fn find(name: &str, path: &OsStr) -> io::Result<PathBuf> {
         })
 }
 
-/// The `portMappings` capability: the container ports with a hostPort.
-fn port_mappings(pod: &Pod) -> Map<String, Value> {
+/// What the runtime offers to tell: `portMappings`, the container ports with a hostPort, and the
+/// pod's annotations, as containerd does.
+fn capabilities(pod: &Pod) -> Map<String, Value> {
     let ports = pod
         .spec
         .containers
@@ -160,6 +164,10 @@ fn port_mappings(pod: &Pod) -> Map<String, Value> {
     let mut capabilities = Map::new();
     if !mappings.is_empty() {
         capabilities.insert("portMappings".to_owned(), Value::Array(mappings));
+    }
+    let annotations = &pod.metadata.annotations;
+    if !annotations.is_empty() {
+        capabilities.insert(ANNOTATIONS.to_owned(), json!(annotations));
     }
     capabilities
 }
@@ -186,8 +194,16 @@ mod tests {
             {"hostPort": 53, "containerPort": 53, "protocol": "udp", "hostIP": "127.0.0.1"},
             {"hostPort": 7, "containerPort": 7, "protocol": "sctp"},
         ]);
-        assert_eq!(port_mappings(&both)["portMappings"], expected);
+        assert_eq!(capabilities(&both)["portMappings"], expected);
         let none = pod(json!([{"name": "a", "ports": [{"containerPort": 81}]}]));
-        assert!(port_mappings(&none).is_empty());
+        assert!(capabilities(&none).is_empty());
+    }
+
+    #[test]
+    fn annotations_are_passed_as_they_are() {
+        let text = json!({"metadata": {"name": "p", "annotations": {"a/b": "c"}}});
+        let pod: Pod = serde_json::from_value(text).expect("a pod");
+        let expected = json!({ANNOTATIONS: {"a/b": "c"}});
+        assert_eq!(Value::Object(capabilities(&pod)), expected);
     }
 }

@@ -8,9 +8,11 @@
 
 pub(crate) mod askers;
 pub(crate) mod capture;
+pub(crate) mod cast;
 pub(crate) mod outside;
 pub(crate) mod place;
 pub(crate) mod servers;
+pub(crate) mod talk;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -67,6 +69,27 @@ pub(crate) fn product_of(
     network: Network,
     tools: &[&str],
 ) -> Option<Lab> {
+    start(bin_dir, prefix, (nodes, &[]), network, tools)
+}
+
+/// As [`product`], with nodes that are dealt to zones.
+pub(crate) fn product_in_zones(
+    prefix: &str,
+    nodes: u8,
+    zones: &[&str],
+    tools: &[&str],
+) -> Option<Lab> {
+    let network = Network::default();
+    start(&bin_dir()?, prefix, (nodes, zones), network, tools)
+}
+
+fn start(
+    bin_dir: &Path,
+    prefix: &str,
+    (nodes, zones): (u8, &[&str]),
+    network: Network,
+    tools: &[&str],
+) -> Option<Lab> {
     let Some(programs) = std::env::var_os("FLATNET_PROGRAMS").map(PathBuf::from) else {
         skip("FLATNET_PROGRAMS does not say where the eBPF object is");
         return None;
@@ -78,7 +101,7 @@ pub(crate) fn product_of(
     let options = LabOptions {
         prefix: prefix.to_owned(),
         nodes,
-        zones: vec![],
+        zones: zones.iter().map(|&zone| zone.to_owned()).collect(),
         network,
         bin_dir: bin_dir.to_owned(),
         programs: Some(programs),
@@ -123,8 +146,35 @@ pub(crate) fn agents_with(arguments: &str) -> Option<TempDir> {
     let real = product.join("flatnet-agent");
     let script = format!("#!/bin/sh\nexec {} \"$@\" {arguments}\n", real.display());
     fs::write(&agent, script).expect("written");
-    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).expect("executable");
+    for_everybody(&agent);
     Some(own)
+}
+
+/// The product's binaries, of which `program` is a copy that every user may read and run; or
+/// nothing after having said why not.
+pub(crate) fn programs_copied(program: &str) -> Option<TempDir> {
+    let product = bin_dir()?;
+    let own = tempfile::tempdir().expect("a directory");
+    for_everybody(own.path());
+    for name in [
+        "flatnet-agent",
+        "flatnet-cni",
+        "flatnet-dns",
+        "flatnet-demo",
+    ] {
+        let (from, to) = (product.join(name), own.path().join(name));
+        if name == program {
+            fs::copy(from, &to).expect("copied");
+            for_everybody(&to);
+        } else {
+            symlink(from, to).expect("linked");
+        }
+    }
+    Some(own)
+}
+
+fn for_everybody(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
 }
 
 /// As [`product`], with the two-tier application running in it.

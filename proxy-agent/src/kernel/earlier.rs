@@ -136,6 +136,12 @@ mod tests {
     }
 
     #[test]
+    fn every_map_has_a_layout() {
+        let known: BTreeSet<_> = map::LAYOUTS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(known, BTreeSet::from(programs::MAPS));
+    }
+
+    #[test]
     fn what_this_version_does_not_pin_is_anothers() {
         let folder = tempfile::tempdir().unwrap();
         let pins = Pins::at(folder.path()).with_layouts([("flows".to_owned(), 3)]);

@@ -34,7 +34,7 @@ pub const ALL: [&str; 12] = [
 ];
 
 /// Every map of the kernel half.
-pub const MAPS: [&str; 16] = [
+pub const MAPS: [&str; 17] = [
     map::FRONTENDS,
     map::ENDPOINTS,
     map::FLOWS,
@@ -42,6 +42,7 @@ pub const MAPS: [&str; 16] = [
     map::WAYS,
     map::SOCKET_PEERS,
     map::PODS,
+    map::PACKET_PODS,
     map::HOST_PORTS,
     map::NODE_ADDRESSES,
     map::INSIDE,

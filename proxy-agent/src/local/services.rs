@@ -70,6 +70,8 @@ impl Look<'_> {
             .into_iter()
             .find(|wish| wish.port.name == port.name && wish.port.protocol == port.protocol);
         let frontends = own.into_iter().flat_map(|wish| wish.frontends);
+        // The address as such is no place to go to.
+        let frontends = frontends.filter(|(key, _)| !key.is_whole());
         let frontends = frontends.map(|(key, wish)| self.frontend(port, key, &wish));
         let families = [Family::V4, Family::V6].into_iter();
         let endpoints = families.flat_map(|family| {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use ipnet::IpNet;
-use proxy_abi::ownership::{CNI_NETWORK, CNI_TYPE};
+use proxy_abi::ownership::{ANNOTATIONS_CAPABILITY, CNI_NETWORK, CNI_TYPE};
 use serde_json::json;
 
 /// What the configuration says.
@@ -40,7 +40,10 @@ pub fn text(facts: &Facts<'_>) -> String {
             "bpffs": facts.bpffs,
             // The runtime tells only who declares the capability. The plugin shapes nothing
             // itself; it must know when a later one will (see its `Attach`).
-            "capabilities": { "bandwidth": true, "ips": true, "mac": true, "portMappings": true },
+            "capabilities": {
+                "bandwidth": true, "ips": true, "mac": true, "portMappings": true,
+                ANNOTATIONS_CAPABILITY: true,
+            },
             "ipam": { "dataDir": facts.data_dir, "ranges": ranges },
         }],
     });
@@ -72,7 +75,8 @@ mod tests {
         );
         assert_eq!(plugin["type"], "flatnet-cni");
         assert_eq!(plugin["mtu"], 1450);
-        for capability in ["bandwidth", "ips", "mac", "portMappings"] {
+        let annotations = "io.kubernetes.cri.pod-annotations";
+        for capability in ["bandwidth", "ips", "mac", "portMappings", annotations] {
             assert_eq!(plugin["capabilities"][capability], true, "{capability}");
         }
         assert_eq!(

@@ -50,7 +50,28 @@ pub struct FrontendWish {
 #[must_use]
 pub fn of_service(index: &ClusterIndex, service: &ServiceName, here: &Here) -> Vec<PortWish> {
     let views = ports_of(index, service, here);
-    views.into_iter().map(port_wish).collect()
+    let mut wishes: Vec<_> = views.into_iter().map(port_wish).collect();
+    // The addresses themselves are the first port's, which serves all of them or is none.
+    if let Some(first) = wishes.first_mut() {
+        let own = |(key, wish): (&FrontendKey, &FrontendWish)| {
+            (wish.kind == FrontendKind::ClusterIp).then(|| FrontendKey::whole(key.address))
+        };
+        let wholes: Vec<_> = first.frontends.iter().filter_map(own).collect();
+        first
+            .frontends
+            .extend(wholes.into_iter().map(|key| (key, refusing())));
+    }
+    wishes
+}
+
+/// A frontend that nobody serves.
+fn refusing() -> FrontendWish {
+    FrontendWish {
+        kind: FrontendKind::ClusterIp,
+        inside: Arc::default(),
+        outside: Arc::default(),
+        treatment: Treatment::default(),
+    }
 }
 
 fn port_wish(view: PortView) -> PortWish {
@@ -182,7 +203,8 @@ mod tests {
         let balanced = &wish.frontends[&tcp([192, 0, 2, 7], 80)];
         let closed = Treatment::DROP_OUTSIDE.and(Treatment::SOURCE_RANGES);
         assert_eq!(balanced.treatment, closed);
-        assert_eq!(wish.frontends.len(), 3);
+        let whole = &wish.frontends[&FrontendKey::whole(Ip::v4([10, 96, 1, 1]))];
+        assert_eq!((whole, wish.frontends.len()), (&refusing(), 4));
     }
 
     #[test]

@@ -24,10 +24,11 @@ const RETRY: Duration = Duration::from_secs(10);
 const COUNT: Duration = Duration::from_secs(60);
 
 /// Tables that refuse what is new when they are full.
-const BOUNDED: [&str; 4] = [
+const BOUNDED: [&str; 5] = [
     map::FRONTENDS,
     map::SOURCE_RANGES,
     map::PODS,
+    map::PACKET_PODS,
     map::HOST_PORTS,
 ];
 /// Tables that then forget what is oldest, as they are meant to.

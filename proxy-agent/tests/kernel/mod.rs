@@ -170,6 +170,18 @@ impl Kernel {
         flows.get(&key, 0).ok()
     }
 
+    /// Fills the table of established conversations with others'.
+    pub(crate) fn fill_flows(&mut self) {
+        let mut flows: aya::maps::HashMap<MapData, FlowKey, Flow> =
+            aya::maps::Map::HashMap(self.map("flows"))
+                .try_into()
+                .expect("its shape");
+        let at = |last: u16| (ip_of("192.0.2.1"), Port::new(last));
+        let mut others = (0..u16::MAX).map(|port| FlowKey::new(at(port), at(0), 6));
+        let full = |key: FlowKey| flows.insert(key, Flow::default(), 0).is_err();
+        assert!(others.any(full), "it has an end");
+    }
+
     /// Makes `cidr` a part of the cluster.
     pub(crate) fn inside(&mut self, cidr: &str) {
         let (address, bits) = cidr.split_once('/').expect("address/bits");
@@ -239,6 +251,12 @@ impl Kernel {
                 .try_into()
                 .expect("its shape");
         map.set(0, ThisNode::new(1, true), 0).expect("a value");
+    }
+
+    /// Has the programs leave the sockets of the test's network namespace alone.
+    pub(crate) fn packet_pod(&mut self) {
+        let cookie = proxy_agent::kernel::namespace::cookie().expect("a number");
+        self.insert("packet_pods", cookie, LOOPBACK);
     }
 
     /// Makes `address` one of the node's own.

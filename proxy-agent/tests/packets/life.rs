@@ -93,3 +93,48 @@ fn the_end_of_a_connection_is_noted_for_each_side() {
         assert_eq!(state(local, client), 0);
     });
 }
+
+#[test]
+fn in_a_full_table_conversations_go_on_where_they_began() {
+    each_family("full table", |net, kernel| {
+        let Net {
+            client, web, local, ..
+        } = *net;
+        kernel.fill_flows();
+        for flags in [SYN, ACK] {
+            kernel.run("from_pod", &tcp(client, web, flags).frame());
+            kernel.run("from_pod", &tcp(local, client, flags | ACK).frame());
+        }
+        kernel.run("from_pod", &tcp(client, web, ACK).frame());
+        assert!(kernel.established(client, web, TCP).is_none());
+        assert!(kernel.counters()["flow-table-full"] > 0, "and it is told");
+        let run = kernel.run("from_pod", &tcp(client, web, ACK).frame());
+        assert_eq!(run, straight(tcp(client, local, ACK).frame()));
+        let run = kernel.run("from_pod", &tcp(local, client, ACK).frame());
+        assert_eq!(run, straight(tcp(web, client, ACK).frame()));
+    });
+}
+
+/// What a client gets untranslated it answers with a reset, which ends the connection (upstream's
+/// conntrack test). The programs follow no windows, so no segment is outside of one to them.
+#[test]
+fn a_segment_out_of_the_window_comes_from_the_frontend_too() {
+    each_family("out of the window", |net, kernel| {
+        let Net {
+            client, web, local, ..
+        } = *net;
+        let numbered = |mut frame: Vec<u8>| {
+            let sequence = if net.v4 { 38 } else { 58 };
+            // The checksum is as wrong before as after: it is patched, not computed.
+            frame[sequence..sequence + 4].copy_from_slice(&0x7fff_0000_u32.to_be_bytes());
+            frame
+        };
+        kernel.run("from_pod", &tcp(client, web, SYN).frame());
+        for flags in [SYN | ACK, ACK, RST] {
+            let frame = numbered(tcp(local, client, flags).frame());
+            let run = kernel.run("from_pod", &frame);
+            assert_eq!(run, straight(numbered(tcp(web, client, flags).frame())));
+            kernel.run("from_pod", &tcp(client, web, ACK).frame());
+        }
+    });
+}

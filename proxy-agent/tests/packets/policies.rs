@@ -202,6 +202,43 @@ fn an_affinity_ends_after_its_time() {
     });
 }
 
+/// Eight clients, each with a connection that outlasts the time-out: by chance half of them would go
+/// elsewhere with their next one.
+#[test]
+fn an_affinity_counts_from_the_clients_last_packet() {
+    each_family("affinity's use", |net, kernel| {
+        let Net {
+            web, local, remote, ..
+        } = *net;
+        let ends = wish(&[local, remote], &[local, remote], Treatment::default());
+        kernel.wish(frontend(web, TCP), ends, 3);
+        let clients = (21..29).map(|last| match net.v4 {
+            true => (format!("10.244.1.{last}"), format!("10.244.1.{last}")),
+            false => (
+                format!("fd00:10:244:1::{last}"),
+                format!("[fd00:10:244:1::{last}]"),
+            ),
+        });
+        let clients: Vec<_> = clients.collect();
+        for (address, _) in &clients {
+            kernel.pod(address);
+        }
+        let mut goes = |(_, host): &(String, String), port: u16, flags: u8| {
+            let from = format!("{host}:{port}");
+            let run = kernel.run("from_pod", &tcp(&from, web, flags).frame());
+            run.frame == tcp(&from, local, flags).frame()
+        };
+        let first: Vec<_> = clients.iter().map(|it| goes(it, 10_000, SYN)).collect();
+        for _ in 0..4 {
+            std::thread::sleep(std::time::Duration::from_millis(1_100));
+            let on: Vec<_> = clients.iter().map(|it| goes(it, 10_000, ACK)).collect();
+            assert_eq!(on, first, "the connections stay");
+        }
+        let next: Vec<_> = clients.iter().map(|it| goes(it, 10_001, SYN)).collect();
+        assert_eq!(next, first);
+    });
+}
+
 #[test]
 fn only_clients_in_the_source_ranges_are_served() {
     each_node_port("source ranges", |net, kernel, at| {

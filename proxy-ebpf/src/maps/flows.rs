@@ -74,9 +74,10 @@ impl Known {
         unsafe { (*self.entry).state & Flow::SPOKE != 0 }
     }
 
-    /// Notes that a packet with these TCP flags (0 for another protocol) passes.
+    /// Notes that a packet with these TCP flags (0 for another protocol) passes; whether it is the
+    /// first of its tick.
     #[inline(always)]
-    pub(crate) fn touch(&self, tcp_flags: u8) {
+    pub(crate) fn touch(&self, tcp_flags: u8) -> bool {
         let mut state = Flow::SPOKE;
         if tcp_flags & transport::FIN != 0 {
             state |= Flow::FINISHED;
@@ -89,12 +90,14 @@ impl Known {
         // that one of them loses is seen with the next packet; only what changes is written, so
         // that a busy flow does not fight for its cache line.
         unsafe {
-            if (*self.entry).seen != now {
+            let first = (*self.entry).seen != now;
+            if first {
                 (*self.entry).seen = now;
             }
             if (*self.entry).state & state != state {
                 (*self.entry).state |= state;
             }
+            first
         }
     }
 

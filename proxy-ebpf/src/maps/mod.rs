@@ -11,6 +11,7 @@
 //! | `affinity` | Service, client -> endpoint | packet programs | least recently used goes |
 //! | `fragments` | datagram -> its ports | packet programs | least recently used goes |
 //! | `socket_peers` | socket and endpoint -> frontend | socket programs | the same |
+//! | `packet_pods` | network namespace -> interface | CNI plugin | ADD fails |
 //! | `pods` | address -> interface and Ethernet address | CNI plugin | ADD fails |
 //! | `node_addresses` | address -> flags | agent | the agent reports it |
 //! | `inside` | prefix -> nothing | agent | the agent reports it |

@@ -44,6 +44,13 @@ pub(crate) fn frontend(key: &FrontendKey) -> Option<Frontend> {
     whole().or_else(whole)
 }
 
+/// Whether an address is a cluster IP, whatever the port.
+#[inline(always)]
+pub(crate) fn is_cluster_ip(address: &Ip) -> bool {
+    // SAFETY: only whether there is an element counts.
+    unsafe { FRONTENDS.get(FrontendKey::whole(*address)) }.is_some()
+}
+
 /// The endpoint in a slot; `None` outside the array.
 #[inline(always)]
 pub(crate) fn endpoint(slot: u32) -> Option<Endpoint> {
@@ -70,6 +77,21 @@ pub(crate) fn is_in_ranges(service: u32, client: &Ip) -> bool {
 pub(crate) fn affinity(client: &Client) -> Option<Affinity> {
     // SAFETY: as for `frontend`; whether the endpoint serves is asked anyway.
     unsafe { AFFINITY.get(client) }.copied()
+}
+
+/// Notes that a client still uses an endpoint, if that is the one it keeps.
+#[inline(always)]
+pub(crate) fn renew_client(client: &Client, endpoint: &Endpoint) {
+    let Some(entry) = AFFINITY.get_ptr_mut(client) else {
+        return;
+    };
+    // SAFETY: the memory stays this map's while the program runs, of the size and alignment of its
+    // type. An element that another client takes over meanwhile is used by that one just now.
+    unsafe {
+        if (*entry).endpoint == *endpoint {
+            (*entry).used = super::now();
+        }
+    }
 }
 
 /// Remembers the endpoint that a client has now.

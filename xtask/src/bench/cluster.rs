@@ -7,13 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
 
 use crate::lab;
 use crate::process::{self, Step, capture};
+use crate::setup::cgroup2_root;
 use crate::workspace::Workspace;
 
 /// The lab's name: it lives beside whatever lab the developer has up.
 const NAME: &str = "bench";
+/// A server on the first node, a client beside it and one on the second node. The load is made by
+/// the bench itself, in their network namespaces.
+pub(super) const PODS: &str = include_str!("pods.yaml");
 /// How long kubectl waits for all pods of a manifest.
 const READY_TIMEOUT: &str = "--timeout=120s";
 
@@ -88,6 +95,15 @@ impl Cluster {
         Ok(text)
     }
 
+    /// A whole object.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub(super) fn object(&self, object: &str) -> anyhow::Result<Value> {
+        let text = capture(self.kubectl().args(["get", object, "-o", "json"]))?;
+        serde_json::from_str(&text).with_context(|| format!("{object} is no JSON"))
+    }
+
     /// Runs a command in a pod and returns its stdout.
     ///
     /// # Errors
@@ -129,6 +145,37 @@ impl Cluster {
     /// As [`Cluster::netns`].
     pub(super) fn bpffs(&self, node: &str) -> anyhow::Result<PathBuf> {
         Ok(self.state()?.join("bpf").join(node))
+    }
+
+    /// Stops the agent of a node where it is, until the lab ends. What it has put into the kernel
+    /// works on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub(super) fn pause_agent(&self, node: &str) -> anyhow::Result<()> {
+        let file = self.state()?.join("nodes").join(node).join("agent.pid");
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let process = Pid::from_raw(text.trim().parse().context("a process id")?);
+        kill(process, Signal::SIGSTOP).with_context(|| format!("cannot stop {node}'s agent"))
+    }
+
+    /// The cgroup of a node, with all its processes and pods.
+    ///
+    /// # Errors
+    /// When no cgroup2 is mounted.
+    pub(super) fn cgroup(&self, node: &str) -> anyhow::Result<PathBuf> {
+        let root = cgroup2_root().context("no cgroup2 is mounted")?;
+        Ok(root.join("flatnet-lab").join(NAME).join(node))
+    }
+
+    /// The cgroup of a pod.
+    ///
+    /// # Errors
+    /// When there is no such pod.
+    pub(super) fn pod_cgroup(&self, pod: &str) -> anyhow::Result<PathBuf> {
+        let node = self.field(&format!("pod/{pod}"), ".spec.nodeName")?;
+        let uid = self.field(&format!("pod/{pod}"), ".metadata.uid")?;
+        Ok(self.cgroup(&node)?.join("pods").join(uid))
     }
 
     /// The lab's directory: the one that holds its kubeconfig.

@@ -6,12 +6,22 @@
 mod frame;
 mod quantile;
 mod namespace;
+mod cgroup;
+mod usage;
+mod metrics;
 mod plugin;
+mod population;
+mod api;
+mod load;
+mod network;
 mod cluster;
 mod connect;
 mod cni;
 mod dns;
 mod path;
+mod service;
+mod program;
+mod sync;
 mod table;
 
 use std::path::PathBuf;
@@ -88,6 +98,23 @@ const BENCHES: &[Bench] = &[
                 names, against unbound",
         run: dns::run,
     },
+    Bench {
+        name: service::NAME,
+        about: "a Service among 10 to 30 000, from a pod and from outside, against the endpoint's \
+                address and kube-proxy's rules",
+        run: service::run,
+    },
+    Bench {
+        name: program::NAME,
+        about: "nanoseconds of one run of each packet program, on each of its paths",
+        run: program::run,
+    },
+    Bench {
+        name: sync::NAME,
+        about: "the agent with 10 to 30 000 Services of 10 endpoints: first sync, one change, \
+                memory",
+        run: sync::run,
+    },
 ];
 
 /// Runs one bench; the table goes to stdout.
@@ -114,8 +141,8 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<Exi
         bail!("there is no bench {name:?}; there is {}", names.join(", "));
     };
     setup::ensure(Scope::Bench)?;
-    // The DNS bench has no lab, and builds what it measures.
-    if bench.name != dns::NAME {
+    // These have no lab, and build what they measure.
+    if ![dns::NAME, sync::NAME].contains(&bench.name) {
         lab::prepare(workspace)?;
     }
     let plan = Plan {

@@ -47,6 +47,30 @@ impl Room {
         Ok(path)
     }
 
+    /// Mounts a bpffs of its own under `name`.
+    ///
+    /// # Errors
+    /// When there is one of that name, or the kernel refuses.
+    pub(super) fn mount_bpffs(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.path(name);
+        fs::create_dir(&path).with_context(|| path.display().to_string())?;
+        let none = MsFlags::empty();
+        mount(Some("bpf"), &path, Some("bpf"), none, NOTHING)
+            .with_context(|| format!("cannot mount a bpffs at {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Lets go of a bpffs, and so of everything pinned there.
+    ///
+    /// # Errors
+    /// When none is mounted at `path`.
+    pub(super) fn unmount_bpffs(&self, path: &Path) -> anyhow::Result<()> {
+        umount2(path, MntFlags::MNT_DETACH)
+            .map_err(io::Error::from)
+            .and_then(|()| fs::remove_dir(path))
+            .with_context(|| format!("cannot let go of {}", path.display()))
+    }
+
     /// Lets go of a namespace.
     ///
     /// # Errors

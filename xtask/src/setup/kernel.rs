@@ -113,6 +113,11 @@ fn cgroup_state(mount: Option<&Path>) -> State {
     }
 }
 
+/// Where cgroup2 is mounted.
+pub(crate) fn cgroup2_root() -> Option<PathBuf> {
+    cgroup2_mount(&fs::read_to_string("/proc/mounts").ok()?)
+}
+
 /// The first cgroup2 mount in the text of /proc/mounts.
 fn cgroup2_mount(mounts: &str) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {

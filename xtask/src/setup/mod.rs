@@ -18,6 +18,7 @@ use anyhow::bail;
 use clap::Args;
 
 pub(crate) use self::bpf::is_root;
+pub(crate) use self::kernel::cgroup2_root;
 pub(crate) use self::need::Scope;
 use self::need::{Need, State};
 pub(crate) use self::toolchain::STATIC_TARGET;

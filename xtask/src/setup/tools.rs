@@ -89,6 +89,18 @@ const TOOLS: &[Tool] = &[
         scope: Scope::Bench,
     },
     Tool {
+        program: "iptables-restore",
+        package: "iptables",
+        used_for: "a peer in benches: kube-proxy's rules",
+        scope: Scope::Bench,
+    },
+    Tool {
+        program: "nft",
+        package: "nftables",
+        used_for: "a peer in benches: kube-proxy's rules",
+        scope: Scope::Bench,
+    },
+    Tool {
         program: "containerd",
         package: "containerd",
         used_for: "a container runtime as users have it, to call the CNI plugin",

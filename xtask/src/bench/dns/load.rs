@@ -1,4 +1,9 @@
 //! dnsperf: the load, and what it says of it.
+//!
+//! Rate and CPU time are taken with the server held to a share of its cores (see [`quota`]), and
+//! the 99th percentile without a limit, at a pace far below what either server can do.
+//!
+//! [`quota`]: super::quota
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,9 +16,16 @@ use crate::process::{capture, find_program};
 
 /// Seconds of one measurement at full speed.
 const SECONDS: &str = "2";
-/// Questions a second at the fixed pace, of which the 99th percentile is taken: far below what
-/// either server can do, so that it is the servers' time and not that of queues.
+/// What a server gets of each of its cores while its rate is taken: so little that dnsperf keeps
+/// up with the rest of two cores.
+const SHARE: f64 = 0.2;
+/// Below this share of its quota, it was not the server that set the rate.
+const BUSY: f64 = 0.9;
+/// Questions a second at the fixed pace, of which the 99th percentile is taken, so that it is the
+/// servers' time and not that of queues.
 const PACE: &str = "5000";
+/// Seconds of that.
+const PACED: &str = "2";
 /// Sockets of dnsperf: enough for the kernel to spread them evenly over a server's sockets.
 const CLIENTS: &str = "16";
 
@@ -30,13 +42,30 @@ impl Load {
     /// # Errors
     /// When dnsperf fails or loses questions.
     pub(super) fn measure(&self, server: &Server) -> anyhow::Result<Vec<f64>> {
+        let quota = SHARE * self.cores as f64;
+        server.share.limit(Some(quota))?;
         let before = server.cpu()?;
-        let report = Report::read(&capture(&mut self.dnsperf(server, &[])?)?)?;
-        let used = server.cpu()? - before;
-        let cpu_us = used.as_secs_f64() * 1e6 / report.completed;
-        let paced = capture(&mut self.dnsperf(server, &["-Q", PACE, "-l", "1", "-v"])?)?;
+        let report = Report::read(&capture(&mut self.dnsperf(server, &["-l", SECONDS])?)?)?;
+        let used = (server.cpu()? - before).as_secs_f64();
+        server.share.limit(None)?;
+        let busy = used / (report.seconds * quota);
+        if busy < BUSY {
+            eprintln!("    the load was the limit: the server used {busy:.2} of its quota");
+        }
+        let cpu_us = used * 1e6 / report.completed;
+        let pace = ["-Q", PACE, "-l", PACED, "-v"];
+        let paced = capture(&mut self.dnsperf(server, &pace)?)?;
         let p99 = quantile(&latencies(&paced), 0.99) * 1e6;
         Ok(vec![report.per_second, p99, cpu_us, server.mib()?])
+    }
+
+    /// What the server holds once every name was asked for, in MiB.
+    ///
+    /// # Errors
+    /// When dnsperf fails.
+    pub(super) fn memory(&self, server: &Server) -> anyhow::Result<Vec<f64>> {
+        capture(&mut self.dnsperf(server, &["-n", "1"])?)?;
+        Ok(vec![server.mib()?])
     }
 
     fn dnsperf(&self, server: &Server, more: &[&str]) -> anyhow::Result<Command> {
@@ -46,9 +75,7 @@ impl Load {
         let mut command = Command::new("taskset");
         command.args(["-c", cpus]).arg(program);
         command.args(["-s", HOST, "-p", &server.port.to_string()]);
-        command
-            .args(["-c", CLIENTS, "-l", SECONDS, "-d"])
-            .arg(&self.file);
+        command.args(["-c", CLIENTS, "-d"]).arg(&self.file);
         command.args(more);
         Ok(command)
     }
@@ -58,6 +85,7 @@ impl Load {
 #[derive(Debug, PartialEq)]
 struct Report {
     completed: f64,
+    seconds: f64,
     per_second: f64,
 }
 
@@ -79,6 +107,7 @@ impl Report {
         );
         Ok(Self {
             completed,
+            seconds: number("Run time (s):")?,
             per_second: number("Queries per second:")?,
         })
     }
@@ -101,11 +130,13 @@ mod tests {
         let said = |lost: u32| {
             format!(
                 "Statistics:\n\n  Queries sent:         2000\n  Queries completed:    1999 (99.95%)\n  \
-                 Queries lost:         {lost} (0.05%)\n\n  Queries per second:   95238.095238\n"
+                 Queries lost:         {lost} (0.05%)\n\n  Run time (s):         2.000110\n  \
+                 Queries per second:   95238.095238\n"
             )
         };
         let wanted = Report {
             completed: 1999.0,
+            seconds: 2.000_11,
             per_second: 95_238.095_238,
         };
         assert_eq!(Report::read(&said(1)).expect("a report"), wanted);

@@ -5,12 +5,17 @@
 //! forward other names to a third server, and answer them from their caches. dnsperf asks, over
 //! UDP on loopback, once as fast as it gets answers (rate, CPU) and once at a fixed pace (p99).
 //! With one core, the server has one and dnsperf the other; with two, all share both. dnsperf needs
-//! more time a question than either server, so that on a machine of two cores the rates say that a
-//! server keeps up, and `cpu_us` which of them has more left.
+//! more time a question than either server, so that for its rate each server is held to the same
+//! share of its cores; the rates are to be compared, and are no measure of what a whole core does.
+//!
+//! Two more cases are measured without a limit: `memory`, after every name was asked for, and
+//! `programming`, from an event of the API server to the changed answer (ours alone).
 
-mod api;
+mod changing;
 mod load;
 mod names;
+mod programming;
+mod quota;
 mod servers;
 
 use anyhow::Context;
@@ -50,6 +55,9 @@ const METRICS: &[Metric] = &[
     },
 ];
 
+/// Of the case `memory`.
+const MEMORY: &[Metric] = &[METRICS[3]];
+
 /// A case: a name, and what is asked.
 type Asked = (&'static str, fn() -> String);
 
@@ -62,7 +70,11 @@ const CASES: &[Asked] = &[
 /// Cores that a server may use.
 const CORES: [usize; 2] = [1, 2];
 
-/// Measures every case with both numbers of cores.
+/// The cases without a limit, with the number of Services.
+const MEMORY_CASE: &str = "memory/10000";
+const PROGRAMMING_CASE: &str = "programming/10000";
+
+/// Measures every case with both numbers of cores, then the two others.
 ///
 /// # Errors
 /// When a server does not come up or a measurement fails.
@@ -87,8 +99,38 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>
                 step.done();
             }
         }
+        if plan.wants(MEMORY_CASE) || plan.wants(PROGRAMMING_CASE) {
+            rows.extend(unlimited(workspace, room, plan)?);
+        }
         Ok(rows)
     })
+}
+
+fn unlimited(workspace: &Workspace, room: &Room, plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let step = Step::start(format!("{NAME}: memory, and from event to answer"));
+    let cores = 2;
+    let stage = Stage::up(workspace, room, cores)?;
+    let mut rows = Vec::new();
+    if plan.wants(MEMORY_CASE) {
+        let load = load(room, &names::cluster(), cores)?;
+        let measure = |server| -> Measure<'_> {
+            let load = load.clone();
+            Box::new(move || load.memory(server))
+        };
+        let case = Case {
+            name: MEMORY_CASE.to_owned(),
+            metrics: MEMORY,
+            ours: measure(&stage.ours),
+            peers: vec![("unbound".to_owned(), measure(&stage.unbound))],
+        };
+        rows.extend(frame::measure(NAME, case, plan.rounds)?);
+    }
+    if plan.wants(PROGRAMMING_CASE) {
+        let Stage { api, ours, .. } = &stage;
+        rows.extend(programming::rows(PROGRAMMING_CASE, api, ours, plan.rounds)?);
+    }
+    step.done();
+    Ok(rows)
 }
 
 fn case<'a>(
@@ -98,9 +140,7 @@ fn case<'a>(
     questions: &str,
     cores: usize,
 ) -> anyhow::Result<Case<'a>> {
-    let file = room.path("questions");
-    std::fs::write(&file, questions).with_context(|| file.display().to_string())?;
-    let load = Load { file, cores };
+    let load = load(room, questions, cores)?;
     let measure = |server: &'a Server| -> Measure<'a> {
         let load = load.clone();
         Box::new(move || load.measure(server))
@@ -111,4 +151,10 @@ fn case<'a>(
         ours: measure(&stage.ours),
         peers: vec![("unbound".to_owned(), measure(&stage.unbound))],
     })
+}
+
+fn load(room: &Room, questions: &str, cores: usize) -> anyhow::Result<Load> {
+    let file = room.path("questions");
+    std::fs::write(&file, questions).with_context(|| file.display().to_string())?;
+    Ok(Load { file, cores })
 }

@@ -1,38 +1,23 @@
 //! The cluster that both servers know, and what is asked of it. Pure.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
 
-/// Services of the cluster.
-pub(super) const SERVICES: usize = 10_000;
-/// Endpoints of each.
-pub(super) const ENDPOINTS: usize = 10;
+use crate::bench::population::{self, Population, namespace};
+
+/// The cluster.
+pub(super) const CLUSTER: Population = Population {
+    services: 10_000,
+    endpoints: 10,
+};
 /// Names outside the cluster.
 pub(super) const OUTSIDE: usize = 1000;
 
-/// Namespace of Service `n`.
-pub(super) fn namespace(n: usize) -> String {
-    format!("team-{}", n % 100)
-}
+/// The name of the headless Service whose endpoints change: number 10 000.
+pub(super) const CHANGING: &str = "service-10000.team-0.svc.cluster.local";
 
-/// Name of Service `n`.
-pub(super) fn service(n: usize) -> String {
-    format!("service-{n}")
-}
-
-/// Cluster IP of Service `n`.
-pub(super) fn cluster_ip(n: usize) -> Ipv4Addr {
-    at([10, 96, 0, 0], n + 1)
-}
-
-/// Address of endpoint `e` of Service `n`.
-pub(super) fn endpoint(n: usize, e: usize) -> Ipv4Addr {
-    at([10, 128, 0, 0], n * ENDPOINTS + e)
-}
-
-fn at(base: [u8; 4], offset: usize) -> Ipv4Addr {
-    // Far below 2^32.
-    Ipv4Addr::from(u32::from_be_bytes(base) + offset as u32)
+/// The name under which Service `n` is found.
+pub(super) fn service_name(n: usize) -> String {
+    format!("{}.{}.svc.cluster.local", population::name(n), namespace(n))
 }
 
 /// Name `n` outside the cluster.
@@ -42,10 +27,7 @@ pub(super) fn outside_name(n: usize) -> String {
 
 /// dnsperf's lines for the Services' names, both families of each: as resolvers ask.
 pub(super) fn cluster() -> String {
-    scattered(SERVICES, |n, text| {
-        let name = format!("{}.{}.svc.cluster.local", service(n), namespace(n));
-        both(&name, text);
-    })
+    scattered(CLUSTER.services, |n, text| both(&service_name(n), text))
 }
 
 /// What `ndots:5` makes of names outside the cluster.
@@ -90,7 +72,7 @@ mod tests {
     #[test]
     fn every_name_is_asked_once() {
         for (lines, wanted) in [
-            (cluster(), 2 * SERVICES),
+            (cluster(), 2 * CLUSTER.services),
             (search_misses(), 6 * OUTSIDE),
             (outside(), OUTSIDE),
         ] {
@@ -98,7 +80,6 @@ mod tests {
             assert_eq!((lines.lines().count(), distinct.len()), (wanted, wanted));
         }
         assert!(cluster().contains("service-7919.team-19.svc.cluster.local AAAA\n"));
-        assert_eq!(cluster_ip(255).to_string(), "10.96.1.0");
-        assert_eq!(endpoint(9999, 9).to_string(), "10.129.134.159");
+        assert_eq!(CHANGING, service_name(CLUSTER.services));
     }
 }

@@ -4,14 +4,18 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::api;
-use super::names::{self, OUTSIDE, SERVICES};
+use super::changing;
+use super::names::{self, CLUSTER, OUTSIDE};
+use super::quota::Share;
+use crate::bench::api::Api;
 use crate::bench::namespace::Room;
+use crate::bench::{population, usage};
 use crate::process::{self, Step, cargo, find_program};
 use crate::workspace::Workspace;
 
@@ -35,6 +39,8 @@ pub(super) fn build(workspace: &Workspace) -> anyhow::Result<()> {
 pub(super) struct Server {
     child: Child,
     pub(super) port: u16,
+    /// Dropped, and so removed, after the process has ended.
+    pub(super) share: Share,
 }
 
 impl Server {
@@ -46,10 +52,15 @@ impl Server {
         pinned.args(command.get_args());
         pinned.stdout(Stdio::null()).stderr(Stdio::null());
         let line = process::command_line(&pinned);
-        let child = pinned
+        let mut child = pinned
             .spawn()
             .with_context(|| format!("cannot start `{line}`"))?;
-        Ok(Self { child, port })
+        let share = Share::of(child.id()).inspect_err(|_| {
+            // Both fail only if it has ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        })?;
+        Ok(Self { child, port, share })
     }
 
     /// Waits until it has an answer for `name`.
@@ -79,17 +90,7 @@ impl Server {
     /// # Errors
     /// When it is gone.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
-        let tasks = format!("/proc/{}/task", self.child.id());
-        let mut sum = Duration::ZERO;
-        for task in fs::read_dir(&tasks).with_context(|| tasks.clone())? {
-            // Nanoseconds on a CPU come first (Documentation/scheduler/sched-stats).
-            let file = task?.path().join("schedstat");
-            // A thread that has just ended is not worth failing for.
-            let text = fs::read_to_string(&file).unwrap_or_default();
-            let first = text.split_whitespace().next().unwrap_or("0");
-            sum += Duration::from_nanos(first.parse().context("schedstat")?);
-        }
-        Ok(sum)
+        usage::cpu(self.child.id())
     }
 
     /// Memory that it holds, in MiB.
@@ -97,10 +98,7 @@ impl Server {
     /// # Errors
     /// When it is gone.
     pub(super) fn mib(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
-        Ok(kib.context("no VmRSS")? / 1024.0)
+        usage::mib(self.child.id())
     }
 }
 
@@ -114,6 +112,7 @@ impl Drop for Server {
 
 /// All servers.
 pub(super) struct Stage {
+    pub(super) api: Api,
     pub(super) ours: Server,
     pub(super) unbound: Server,
     _upstream: Server,
@@ -129,11 +128,7 @@ impl Stage {
         process::capture(ip.args(["link", "set", "lo", "up"]))?;
         let (ours, peer, upstream) = (5301, 5302, 5303);
         let outside = names::outside_name(0);
-        let first = format!(
-            "{}.{}.svc.cluster.local",
-            names::service(0),
-            names::namespace(0)
-        );
+        let first = names::service_name(0);
 
         let config = configuration(upstream, 1, &outside_data());
         let upstream = Server::start(&mut unbound(room, "upstream", &config)?, 2, upstream)?;
@@ -143,10 +138,13 @@ impl Stage {
         let unbound = Server::start(&mut unbound(room, "unbound", &config)?, cores, peer)?;
         let unbound = unbound.answers(&first)?;
 
+        let api = Api::start(Arc::new(changing::objects()))?;
         let program = workspace.binaries(true).join("flatnet-dns");
-        let ours = Server::start(&mut flatnet(&program, ours, upstream.port)?, cores, ours)?;
-        let ours = ours.answers(&first)?;
+        let mut command = flatnet(&program, &api, (ours, upstream.port));
+        let ours = Server::start(&mut command, cores, ours)?;
+        let ours = ours.answers(&first)?.answers(names::CHANGING)?;
         Ok(Self {
+            api,
             ours,
             unbound,
             _upstream: upstream,
@@ -154,13 +152,13 @@ impl Stage {
     }
 }
 
-fn flatnet(program: &Path, port: u16, upstream: u16) -> anyhow::Result<Command> {
+fn flatnet(program: &Path, api: &Api, (port, upstream): (u16, u16)) -> Command {
     let mut command = Command::new(program);
-    command.args(["--api-server", &format!("http://{}", api::start()?)]);
+    command.args(["--api-server", &format!("http://{}", api.address)]);
     command.args(["--listen", &format!("{HOST}:{port}")]);
     command.args(["--http", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
     command.args(["--upstream", &format!("{HOST}:{upstream}")]);
-    Ok(command)
+    command
 }
 
 fn unbound(room: &Room, name: &str, config: &str) -> anyhow::Result<Command> {
@@ -202,13 +200,12 @@ fn cluster_data(upstream: u16) -> String {
                     local-data: \"cluster.local. 5 IN SOA ns.dns.cluster.local. \
                     hostmaster.cluster.local. 1 7200 1800 86400 5\"\n"
         .to_owned();
-    for n in 0..SERVICES {
+    for n in 0..CLUSTER.services {
         let _ = writeln!(
             data,
-            " local-data: \"{}.{}.svc.cluster.local. 5 IN A {}\"",
-            names::service(n),
-            names::namespace(n),
-            names::cluster_ip(n)
+            " local-data: \"{}. 5 IN A {}\"",
+            names::service_name(n),
+            population::cluster_ip(n)
         );
     }
     let _ = write!(

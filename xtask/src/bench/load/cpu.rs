@@ -1,6 +1,7 @@
 //! Processors: where a load runs, and the time that it costs.
 //!
-//! The time is counted as far as it can be attributed: the threads that make the load, and the kernel's `ksoftirqd`, which takes over when they fall behind. Packets between
+//! The time is counted as far as it can be attributed: the threads that make the load, and the
+//! kernel's `ksoftirqd`, which takes over when they fall behind. Packets between
 //! namespaces travel in soft interrupts on the sender's time, so a quiet thread's work for
 //! others is in there too; what else the machine does is not.
 

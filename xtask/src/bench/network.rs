@@ -1,21 +1,19 @@
-//! The stage: four networks of a server and two clients, all across the same fabric.
+//! Networks of a server and two clients, all across the same fabric.
 //!
 //! Ours is the lab's: two of its nodes. A peer's nodes are namespaces joined to the lab's fabric
 //! (a bridge in a namespace of its own) by a veth each, as the lab's nodes are, with a static
-//! route to each other's pods, and pods that the peer's CNI plugin has joined. The pods of `bare`
-//! have no node: the near client hangs on the server by a veth pair, the far one and the server
-//! on the fabric.
+//! route to each other's pods, and pods that the peer's CNI plugin has joined.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::load::Server;
-use crate::bench::cluster::Cluster;
-use crate::bench::namespace::{self, Room};
-use crate::bench::plugin::{INTERFACE, Plugin, Pod, address};
+use super::cluster::Cluster;
+use super::load::{Leg, PORTS, Server};
+use super::namespace::{self, Room};
+use super::plugin::{INTERFACE, Plugin, Pod, address};
 
 /// The lab's fabric: a namespace, and the bridge inside.
 pub(super) const FABRIC: &str = "fabric";
@@ -23,14 +21,6 @@ const BRIDGE: &str = "br0";
 /// The fabric stands for a wire, which filters nothing: without this the bridge shows each packet
 /// to netfilter three times, an eighth of all time.
 const FABRIC_PARAMETERS: &[(&str, &str)] = &[("bridge/bridge-nf-call-iptables", "0")];
-/// The port that servers listen on.
-pub(super) const PORT: u16 = 9000;
-
-/// Everything that is measured.
-pub(super) struct Stage {
-    pub(super) ours: Variant,
-    pub(super) peers: Vec<Variant>,
-}
 
 /// One network.
 pub(super) struct Variant {
@@ -42,49 +32,51 @@ pub(super) struct Variant {
     pub(super) far: Leg,
 }
 
-/// One way to a server.
-pub(super) struct Leg {
-    /// Where the client's namespace is kept.
-    pub(super) client: PathBuf,
-    /// The server as that client knows it.
-    pub(super) server: SocketAddr,
-}
-
 /// A node of a peer.
-struct Node {
-    /// Also the fabric's end of its cable.
-    name: String,
-    /// Last octet of its address on the fabric. The lab's own nodes have lower ones.
-    host: u8,
+pub(super) struct Node {
+    /// Its namespace, and the fabric's end of its cable.
+    pub(super) name: String,
+    /// Its address on the fabric. The lab's own nodes have lower ones.
+    pub(super) address: Ipv4Addr,
     /// Its pods.
     subnet: String,
 }
 
 /// A peer whose pods a CNI plugin joins.
-struct Peer {
+pub(super) struct Peer {
+    name: &'static str,
     plugin: &'static str,
-    /// Of its two nodes.
-    nodes: [Node; 2],
+    /// The server's, and the other.
+    pub(super) nodes: [Node; 2],
 }
 
-impl Stage {
-    /// Sets it: the lab's pods are there, the peers' are made.
-    ///
-    /// # Errors
-    /// When a peer cannot be set up.
-    pub(super) fn set(room: &Room, fabric: &Path, ours: Variant) -> anyhow::Result<Self> {
-        namespace::set(fabric, FABRIC_PARAMETERS)?;
-        let peers = vec![
-            routed(room, fabric, &peer("ptp", 151, 245), &json!({}))?,
-            routed(room, fabric, &peer("bridge", 161, 246), &bridged())?,
-            bare(room, fabric)?,
-        ];
-        Ok(Self { ours, peers })
+impl Peer {
+    /// A peer of this name: its nodes' addresses follow `host`, its pods' are in `10.net.0.0/16`.
+    pub(super) fn new(name: &'static str, plugin: &'static str, host: u8, net: u8) -> Self {
+        let node = |number: u8| Node {
+            name: format!("{name}-{number}"),
+            address: on_fabric(host + number),
+            subnet: format!("10.{net}.{number}.0/24"),
+        };
+        Self {
+            name,
+            plugin,
+            nodes: [node(1), node(2)],
+        }
     }
 }
 
-fn bridged() -> Value {
-    json!({ "bridge": "cni0", "isGateway": true })
+/// An address on the fabric.
+pub(super) fn on_fabric(host: u8) -> Ipv4Addr {
+    Ipv4Addr::new(172, 30, 0, host)
+}
+
+/// Makes the lab's fabric fit for a bench.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn prepare(fabric: &Path) -> anyhow::Result<()> {
+    namespace::set(fabric, FABRIC_PARAMETERS)
 }
 
 /// The lab's pods. To be asked for from the machine's own network, where the API server is.
@@ -99,20 +91,16 @@ pub(super) fn ours(cluster: &Cluster) -> anyhow::Result<Variant> {
     variant("ours", &server, clients, (address, address))
 }
 
-fn peer(plugin: &'static str, host: u8, net: u8) -> Peer {
-    let node = |number: u8| Node {
-        name: format!("{plugin}-{number}"),
-        host: host + number,
-        subnet: format!("10.{net}.{number}.0/24"),
-    };
-    Peer {
-        plugin,
-        nodes: [node(1), node(2)],
-    }
-}
-
-/// Two nodes with plain routing, and pods of a CNI plugin.
-fn routed(room: &Room, fabric: &Path, peer: &Peer, keys: &Value) -> anyhow::Result<Variant> {
+/// Two nodes with plain routing, and pods of a CNI plugin with `keys` in its configuration.
+///
+/// # Errors
+/// When the kernel or the plugin refuses.
+pub(super) fn routed(
+    room: &Room,
+    fabric: &Path,
+    peer: &Peer,
+    keys: &Value,
+) -> anyhow::Result<Variant> {
     let [first, second] = &peer.nodes;
     let mut nodes = Vec::new();
     for (node, other) in [(first, second), (second, first)] {
@@ -124,7 +112,7 @@ fn routed(room: &Room, fabric: &Path, peer: &Peer, keys: &Value) -> anyhow::Resu
         nodes.push((netns, Plugin::peer(room, peer.plugin, &node.name, more)?));
     }
     let join = |(node, plugin): &(PathBuf, Plugin), pod: &str| {
-        let container = format!("{}-{pod}", peer.plugin);
+        let container = format!("{}-{pod}", peer.name);
         let netns = room.create_netns(&container)?;
         namespace::ip(&netns, &["link set lo up".to_owned()])?;
         let pod = Pod { container, netns };
@@ -134,27 +122,7 @@ fn routed(room: &Room, fabric: &Path, peer: &Peer, keys: &Value) -> anyhow::Resu
     let (server, address) = join(&nodes[0], "server")?;
     let (near, _) = join(&nodes[0], "near")?;
     let (far, _) = join(&nodes[1], "far")?;
-    variant(peer.plugin, &server, (near, far), (address, address))
-}
-
-/// Pods with nothing in between.
-fn bare(room: &Room, fabric: &Path) -> anyhow::Result<Variant> {
-    let mut pods = Vec::new();
-    for name in ["bare-server", "bare-near", "bare-far"] {
-        let netns = room.create_netns(name)?;
-        namespace::ip(&netns, &["link set lo up".to_owned()])?;
-        pods.push(netns);
-    }
-    let [server, near, far] =
-        <[PathBuf; 3]>::try_from(pods).map_err(|pods| anyhow::anyhow!("{} pods", pods.len()))?;
-    namespace::ip(&near, &pair(&server))?;
-    namespace::ip(&server, &up("near", "10.247.1.1/24"))?;
-    for (name, netns, host) in [("bare-server", &server, 1), ("bare-far", &far, 2)] {
-        namespace::ip(fabric, &cable(name, netns))?;
-        namespace::ip(netns, &up(INTERFACE, &format!("10.247.2.{host}/24")))?;
-    }
-    let addresses = (IpAddr::from([10, 247, 1, 1]), IpAddr::from([10, 247, 2, 1]));
-    variant("bare", &server, (near, far), addresses)
+    variant(peer.name, &server, (near, far), (address, address))
 }
 
 /// What every pod is set to, whatever the machine's own settings are.
@@ -166,19 +134,30 @@ const TCP: &[(&str, &str)] = &[
     ("ipv4/tcp_congestion_control", "reno"),
 ];
 
-/// The server listens.
-fn variant(
+/// Sets a namespace that load is made in.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn tune(pod: &Path) -> anyhow::Result<()> {
+    namespace::set(pod, TCP)
+}
+
+/// A network of these namespaces; its server listens.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn variant(
     name: &str,
     server: &Path,
     (near, far): (PathBuf, PathBuf),
     (near_server, far_server): (IpAddr, IpAddr),
 ) -> anyhow::Result<Variant> {
     for pod in [server, &near, &far] {
-        namespace::set(pod, TCP)?;
+        tune(pod)?;
     }
     let leg = |client, address| Leg {
         client,
-        server: SocketAddr::new(address, PORT),
+        server: SocketAddr::new(address, PORTS[0]),
     };
     Ok(Variant {
         name: name.to_owned(),
@@ -189,7 +168,7 @@ fn variant(
 }
 
 /// In the fabric: a cable to a member, as the lab's own members have it.
-fn cable(name: &str, member: &Path) -> Vec<String> {
+pub(super) fn cable(name: &str, member: &Path) -> Vec<String> {
     let member = member.display();
     vec![
         format!("link add {name} type veth peer name {INTERFACE} netns {member}"),
@@ -201,25 +180,13 @@ fn cable(name: &str, member: &Path) -> Vec<String> {
 /// In a node: its address, and the way to the other node's pods.
 fn inside_node(node: &Node, other: &Node) -> Vec<String> {
     let mut lines = vec!["link set lo up".to_owned()];
-    lines.extend(up(INTERFACE, &format!("172.30.0.{}/24", node.host)));
-    lines.push(format!(
-        "route add {} via 172.30.0.{}",
-        other.subnet, other.host
-    ));
+    lines.extend(up(INTERFACE, &format!("{}/24", node.address)));
+    lines.push(format!("route add {} via {}", other.subnet, other.address));
     lines
 }
 
-/// In the near client of `bare`: the veth pair to the server.
-fn pair(server: &Path) -> Vec<String> {
-    let server = server.display();
-    let mut lines = vec![format!(
-        "link add {INTERFACE} type veth peer name near netns {server}"
-    )];
-    lines.extend(up(INTERFACE, "10.247.1.2/24"));
-    lines
-}
-
-fn up(interface: &str, address: &str) -> Vec<String> {
+/// Lines that give an interface its address.
+pub(super) fn up(interface: &str, address: &str) -> Vec<String> {
     vec![
         format!("address add {address} dev {interface}"),
         format!("link set {interface} up"),
@@ -232,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_peers_nodes_know_the_way_to_each_others_pods() {
-        let Peer { nodes, .. } = peer("ptp", 151, 245);
+        let Peer { nodes, .. } = Peer::new("plain", "ptp", 151, 245);
         let [first, second] = &nodes;
         assert_eq!(
             inside_node(first, second),
@@ -251,8 +218,8 @@ mod tests {
 
     #[test]
     fn names_of_cables_are_names_of_interfaces() {
-        for peer in [peer("ptp", 151, 245), peer("bridge", 161, 246)] {
-            for node in peer.nodes {
+        for name in ["ptp", "bridge", "iptables", "nftables"] {
+            for node in Peer::new(name, "ptp", 151, 245).nodes {
                 assert!(node.name.len() < 16, "IFNAMSIZ: {}", node.name);
             }
         }
