@@ -21,8 +21,9 @@ use super::{bpf, programs, walk};
 
 /// The maps that neither the plan nor a cache's next miss fills, in the order of their
 /// dependence: pods are written by the CNI plugin, the rest by programs.
-const CARRIED: [&str; 7] = [
+const CARRIED: [&str; 8] = [
     map::PODS,
+    map::PACKET_PODS,
     map::HOST_PORTS,
     map::FLOWS,
     map::OPENINGS,
