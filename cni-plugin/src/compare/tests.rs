@@ -141,7 +141,7 @@ fn every_field_of_an_interface_is_told_by_its_name() {
 #[test]
 fn so_is_every_route_and_all_that_no_result_tells_of() {
     type Change = fn(&mut Seen);
-    let rows: [(Change, &str); 13] = [
+    let rows: [(Change, &str); 14] = [
         (
             |seen| pod(seen).routes.truncate(2),
             "expected ::/0 via fe80::1, found none",
