@@ -169,25 +169,6 @@ impl Installed {
         done.expect("settled");
     }
 
-    /// Rolls agents that have, or have not, maps of other layouts.
-    fn set_layouts(&self, variable: &str) {
-        let agent = "daemonset/flatnet-agent";
-        let set = [
-            "-n",
-            "kube-system",
-            "set",
-            "env",
-            agent,
-            "-c",
-            "agent",
-            variable,
-        ];
-        self.kubectl(&set);
-        let status = ["-n", "kube-system", "rollout", "status", agent, ROLLOUT];
-        self.kubectl(&status);
-        self.wait_settled();
-    }
-
     fn two_tier(&self) {
         let text = include_str!("../manifests/two-tier.yaml");
         self.lab.apply(text).expect("applied");
@@ -286,23 +267,6 @@ fn the_image_and_the_manifests_make_a_cluster_that_restarts_unnoticed() {
     println!("{ok} requests through {RESTARTS} restarts of every agent");
     assert!(ok > 1000, "{ok}");
 
-    // Another version, with other layouts of a map that the agent fills and of one that only
-    // packets fill; and back.
-    let loops = Loops::start(&installed.lab, 100);
-    installed.set_layouts("FLATNET_MAP_LAYOUTS=frontends=2,flows=2");
-    for node in &nodes {
-        let upgraded = installed.pins(node);
-        assert!(
-            upgraded.contains(&"maps/flows-2".to_owned()),
-            "{upgraded:?}"
-        );
-        assert!(!upgraded.contains(&"maps/flows".to_owned()), "{upgraded:?}");
-    }
-    installed.set_layouts("FLATNET_MAP_LAYOUTS-");
-    let (ok, failed) = loops.finish();
-    assert_eq!(failed, 0, "of {ok}");
-    println!("{ok} requests through an upgrade and a downgrade");
-    assert!(ok > 1000, "{ok}");
     let after: Vec<_> = nodes.iter().map(|node| installed.pins(node)).collect();
     assert_eq!(pins, after, "nothing is left, nothing is there twice");
 

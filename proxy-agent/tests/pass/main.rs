@@ -34,7 +34,7 @@ async fn a_fresh_node_comes_to_work_and_a_second_pass_changes_nothing() {
     let attached = first.links.len() + first.filters.len();
     assert_eq!(attached, 10, "{first}");
     assert_eq!(first.routes.len(), 2, "{first}");
-    assert_eq!(first.services.len(), 2, "{first}");
+    assert_eq!(first.services.len(), 3, "{first}");
     let config = fs::read_to_string(place.config()).expect("the CNI configuration");
     assert!(config.contains("10.244.1.0/24"), "{config}");
     let second = full(&mut agent, &index).await;
@@ -155,7 +155,7 @@ async fn a_map_whose_pin_is_lost_is_made_anew_and_used() {
     // The same, found by an agent that starts.
     fs::remove_file(place.pin("maps/frontends")).expect("a pin");
     let mut again = place.agent();
-    assert_eq!(full(&mut again, &index).await.services.len(), 2);
+    assert_eq!(full(&mut again, &index).await.services.len(), 3);
     assert!(full(&mut again, &index).await.is_empty());
 }
 
@@ -385,8 +385,8 @@ async fn a_change_touches_the_changed_service_alone() {
         agent
             .changed(wishes(&index, dirty.services.iter(), &here()))
             .expect("a pass"),
-        1,
-        "an empty list is one write"
+        2,
+        "an empty list is one write, and what refuses its other ports one"
     );
     assert_eq!(
         agent

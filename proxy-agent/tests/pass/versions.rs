@@ -61,7 +61,7 @@ async fn a_new_layout_takes_over_what_the_old_one_held_and_a_downgrade_takes_it_
     bpf::insert_new(flows.fd().as_fd(), &later, &value).expect("another");
     drop(flows);
     let plan = full_at_last(&mut newer, &index).await;
-    assert_eq!(plan.services.len(), 2, "frontends are written anew: {plan}");
+    assert_eq!(plan.services.len(), 3, "frontends are written anew: {plan}");
     assert_eq!(
         plan.programs.len(),
         8,
