@@ -49,10 +49,10 @@ pub(crate) enum AskError {
         text: String,
     },
     /// No whole answer came.
-    #[error("the agent at {socket} gives no answer to {path}: {reason}")]
+    #[error("the agent at {at} gives no answer to {path}: {reason}")]
     Broken {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket, or the pod.
+        at: String,
         /// What was asked.
         path: String,
         /// Why not.
@@ -88,8 +88,21 @@ async fn send<T: DeserializeOwned>(
     method: Method,
     path: &str,
 ) -> Result<T, AskError> {
+    let body = raw(socket, method, path).await?;
+    serde_json::from_slice(&body).map_err(|error| AskError::Broken {
+        at: socket.display().to_string(),
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// The answer as it comes.
+///
+/// # Errors
+/// [`AskError`].
+pub(crate) async fn raw(socket: &Path, method: Method, path: &str) -> Result<Bytes, AskError> {
     let broken = |reason: String| AskError::Broken {
-        socket: socket.to_path_buf(),
+        at: socket.display().to_string(),
         path: path.to_owned(),
         reason,
     };
@@ -103,12 +116,12 @@ async fn send<T: DeserializeOwned>(
             text: String::from_utf8_lossy(&body).into_owned(),
         });
     }
-    serde_json::from_slice(&body).map_err(|error| broken(error.to_string()))
+    Ok(body)
 }
 
 async fn ask(socket: &Path, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
     let broken = |error: hyper::Error| AskError::Broken {
-        socket: socket.to_path_buf(),
+        at: socket.display().to_string(),
         path: path.to_owned(),
         reason: error.to_string(),
     };

@@ -29,7 +29,7 @@ pub(crate) struct Args {
 /// [`CliError`].
 pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
     let path = path(args.name.as_deref(), args.namespace.as_deref());
-    let agents = at.agents()?;
+    let agents = at.agents().await?;
     loop {
         let mut all = Vec::new();
         for agent in &agents {

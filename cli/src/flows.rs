@@ -28,7 +28,7 @@ pub(crate) struct Args {
 /// # Errors
 /// [`CliError`].
 pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
-    let agents = at.agents()?;
+    let agents = at.agents().await?;
     let mut path = format!("/v1/flows?limit={}", args.limit);
     if let Some(address) = args.address {
         path += &format!("&address={address}");

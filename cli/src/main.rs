@@ -6,10 +6,12 @@
 
 mod agent;
 mod error;
+mod exec;
 mod nodes;
 mod print;
 mod table;
 
+mod api;
 mod drops;
 mod endpoints;
 mod flows;
@@ -56,6 +58,9 @@ enum Command {
     Doctor(host::HostArgs),
     /// Removes flatnet from this node, and nothing that is not its own. Pods lose their network.
     Uninstall(host::HostArgs),
+    /// Asks this node's agent and prints its answer as it comes.
+    #[command(hide = true)]
+    Api(api::Args),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -80,6 +85,7 @@ async fn run(at: &Where, command: Command) -> Result<ExitCode, CliError> {
         Command::Trace(args) => trace::run(at, &args).await,
         Command::Doctor(args) => Err(host::run(at, "doctor", &args)),
         Command::Uninstall(args) => Err(host::run(at, "uninstall", &args)),
+        Command::Api(args) => api::run(at, &args).await,
     }
 }
 

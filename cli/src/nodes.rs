@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::agent::{self, AskError};
 use crate::error::CliError;
+use crate::exec;
 
 /// The nodes. Every option has a twin in the environment.
 #[derive(Debug, Args)]
@@ -20,7 +21,15 @@ pub(crate) struct Where {
     /// A folder of agents' sockets, each named NODE.sock: the nodes of a lab.
     #[arg(long, global = true, env = "FLATNET_SOCKETS", value_name = "FOLDER")]
     sockets: Option<PathBuf>,
-    /// Only this node, of those in the folder.
+    /// The nodes of the cluster that kubectl talks to: each agent is asked by `kubectl exec`.
+    #[arg(
+        long,
+        global = true,
+        env = "FLATNET_CLUSTER",
+        conflicts_with = "sockets"
+    )]
+    cluster: bool,
+    /// Only this node, of those of the folder or cluster.
     #[arg(long, global = true, env = "FLATNET_NODE")]
     node: Option<String>,
     /// Where bpffs is mounted: read while the agent of this node does not run.
@@ -33,7 +42,16 @@ pub(crate) struct Where {
 pub(crate) struct Agent {
     /// What its node is called, where that is known without asking.
     pub(crate) node: Option<String>,
-    socket: PathBuf,
+    door: Door,
+}
+
+/// How an agent is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Door {
+    /// By its socket.
+    Socket(PathBuf),
+    /// By a command in its pod.
+    Pod(exec::AgentPod),
 }
 
 impl Agent {
@@ -42,7 +60,10 @@ impl Agent {
     /// # Errors
     /// [`AskError`].
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
-        agent::get(&self.socket, path).await
+        match &self.door {
+            Door::Socket(socket) => agent::get(socket, path).await,
+            Door::Pod(pod) => exec::ask(pod, &[path]).await,
+        }
     }
 
     /// Has it do something.
@@ -50,7 +71,10 @@ impl Agent {
     /// # Errors
     /// [`AskError`].
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
-        agent::post(&self.socket, path).await
+        match &self.door {
+            Door::Socket(socket) => agent::post(socket, path).await,
+            Door::Pod(pod) => exec::ask(pod, &["--post", path]).await,
+        }
     }
 
     /// How to call it.
@@ -60,29 +84,44 @@ impl Agent {
 }
 
 impl Where {
+    /// The socket of this node's agent.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// The agents to ask, by the names of their nodes.
     ///
     /// # Errors
     /// [`CliError`] if there is no such folder or node.
-    pub(crate) fn agents(&self) -> Result<Vec<Agent>, CliError> {
-        let Some(folder) = &self.sockets else {
-            return Ok(vec![Agent {
-                node: None,
-                socket: self.socket.clone(),
-            }]);
+    pub(crate) async fn agents(&self) -> Result<Vec<Agent>, CliError> {
+        let mut found: BTreeMap<String, Door> = match &self.sockets {
+            _ if self.cluster => {
+                let pods = exec::pods().await?.into_iter();
+                pods.map(|(node, pod)| (node, Door::Pod(pod))).collect()
+            }
+            None => {
+                return Ok(vec![Agent {
+                    node: None,
+                    door: Door::Socket(self.socket.clone()),
+                }]);
+            }
+            Some(folder) => {
+                let all = sockets(folder)?.into_iter();
+                all.map(|(node, socket)| (node, Door::Socket(socket)))
+                    .collect()
+            }
         };
-        let mut found = sockets(folder)?;
         if let Some(wanted) = &self.node {
             found.retain(|node, _| node == wanted);
         }
         if found.is_empty() {
             let which = self.node.as_deref().unwrap_or("any node");
-            let text = format!("{} has no socket of {which}", folder.display());
+            let text = format!("there is no agent of {which}");
             return Err(CliError::NotFound(text));
         }
-        let agent = |(node, socket)| Agent {
+        let agent = |(node, door)| Agent {
             node: Some(node),
-            socket,
+            door,
         };
         Ok(found.into_iter().map(agent).collect())
     }
@@ -116,22 +155,22 @@ mod tests {
         at: Where,
     }
 
-    fn named(line: &[&str]) -> Vec<String> {
+    async fn named(line: &[&str]) -> Vec<String> {
         let at = Line::parse_from([&["x"], line].concat()).at;
-        let agents = at.agents().unwrap_or_default();
+        let agents = at.agents().await.unwrap_or_default();
         agents.iter().map(|agent| agent.name().to_owned()).collect()
     }
 
-    #[test]
-    fn a_folder_has_an_agent_for_each_socket() {
+    #[tokio::test]
+    async fn a_folder_has_an_agent_for_each_socket() {
         let folder = tempfile::tempdir().expect("a folder");
         for name in ["b.sock", "a.sock", "c.123", "note"] {
             fs::write(folder.path().join(name), "").expect("written");
         }
         let at = folder.path().to_str().expect("text");
-        assert_eq!(named(&["--sockets", at]), ["a", "b"]);
-        assert_eq!(named(&["--sockets", at, "--node", "b"]), ["b"]);
-        assert!(named(&["--sockets", at, "--node", "z"]).is_empty());
-        assert_eq!(named(&[]), ["this node"]);
+        assert_eq!(named(&["--sockets", at]).await, ["a", "b"]);
+        assert_eq!(named(&["--sockets", at, "--node", "b"]).await, ["b"]);
+        assert!(named(&["--sockets", at, "--node", "z"]).await.is_empty());
+        assert_eq!(named(&[]).await, ["this node"]);
     }
 }

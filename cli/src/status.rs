@@ -41,7 +41,7 @@ struct Found {
 /// # Errors
 /// [`CliError`].
 pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
-    let agents = at.agents()?;
+    let agents = at.agents().await?;
     loop {
         let mut all = Vec::new();
         for agent in &agents {

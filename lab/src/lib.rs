@@ -9,6 +9,7 @@ pub mod handle;
 
 // The life of a lab.
 mod demo;
+pub mod exercise;
 mod launch;
 mod image;
 mod lock;

@@ -35,7 +35,7 @@ fn a_node_tells_how_it_fares() {
     assert_eq!(runs("from_pod"), lab_pods(lab, "node1"), "{status}");
     assert_eq!(runs("connect4"), 1, "{status}");
     // Every node of the lab at once, from outside of them.
-    let sockets = lab.state_dir().join("sockets");
+    let sockets = lab.sockets();
     let sockets = sockets.to_str().expect("text");
     let all = output(lab.on_client(&["flatnet", "--sockets", sockets, "status"]));
     for node in lab.nodes() {

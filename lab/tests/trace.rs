@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use stage::askers::{From, Stage};
 use stage::outside::client_addresses;
+use stage::place::on_fabric;
 use stage::servers::of_family;
 use stage::{PATIENCE, output, told};
 
@@ -18,7 +19,14 @@ const PAGE: &str = include_str!("../../docs/packet-paths.md");
 const HOST: &str = "{apiVersion: v1, kind: Pod, metadata: {name: host, labels: {app: host}}, spec: {\
     nodeName: node1, terminationGracePeriodSeconds: 0, containers: [{name: c, image: none, \
     command: [flatnet-demo, serve, --port, '8080'], \
-    ports: [{containerPort: 8080, hostPort: 8082}]}]}}";
+    ports: [{containerPort: 8080, hostPort: 8082}, \
+    {containerPort: 8080, hostPort: 8082, protocol: UDP}]}]}}";
+
+/// A pod that is never ready.
+const SICK: &str = "{apiVersion: v1, kind: Pod, metadata: {name: sick, labels: {app: sick}}, spec: {\
+    nodeName: node1, terminationGracePeriodSeconds: 0, containers: [{name: c, image: none, \
+    command: [flatnet-demo, serve, --port, '8080'], \
+    readinessProbe: {httpGet: {path: /, port: 1}, periodSeconds: 1}}]}}";
 
 /// A path of the page.
 #[derive(Debug, Clone)]
@@ -97,9 +105,14 @@ fn every_path_of_the_page_is_what_the_trace_says_and_what_happens() {
     }
     let dns = output(lab.kubectl(&["get", "pods", "-n", "kube-system", "-o", "json"]));
     let dns: Value = serde_json::from_str(&dns).expect("JSON");
-    let dns_node = dns["items"][0]["spec"]["nodeName"]
-        .as_str()
-        .expect("a node");
+    let mut pods = dns["items"].as_array().expect("pods").iter();
+    let is_dns = |pod: &&Value| {
+        pod["metadata"]["name"]
+            .as_str()
+            .is_some_and(|n| n.contains("dns"))
+    };
+    let dns_node = pods.find(is_dns).expect("a server")["spec"]["nodeName"].as_str();
+    let dns_node = dns_node.expect("a node");
     let all = rows();
     assert!(all.len() >= 15, "the page has {} paths", all.len());
     for row in &all {
@@ -143,9 +156,9 @@ fn agrees(stage: &Stage, row: &Row, v6: bool) {
     let told: Value =
         serde_json::from_slice(&trace(&stage.lab, &row.asked, "json").stdout).expect("JSON");
     let hops = told["forward"].as_array().expect("hops");
-    let changes = hops.iter().filter_map(|hop| hop["change"].as_object());
+    let mut changes = hops.iter().filter_map(|hop| hop["change"].as_object());
     let last = changes
-        .last()
+        .next_back()
         .and_then(|change| change["after"]["from"].as_str());
     let end = last.map_or(stage.address(from, family(v6)), |end| {
         let address = end.rsplit_once(':').expect("a port").0;
@@ -185,6 +198,43 @@ fn destination(stage: &Stage, end: &str, v6: bool) -> std::net::SocketAddr {
     std::net::SocketAddr::new(of_family(&addresses, family(v6)), port)
 }
 
+/// What is asked, how it ends, and which object is named.
+const DEATHS: [(&str, &str, &str); 9] = [
+    ("pod/on-node1 svc/deaf:81", "no-such-port", "default/deaf"),
+    (
+        "pod/on-node1 svc/nobody:80",
+        "no-endpoint",
+        "default/nobody",
+    ),
+    (
+        "pod/on-node1 svc/deaf:80",
+        "nobody-listens",
+        "pod default/web",
+    ),
+    (
+        "pod/on-node1 svc/nameless:80",
+        "no-port",
+        "default/nameless",
+    ),
+    ("pod/on-node2 svc/away:80", "none-here", "default/away"),
+    ("pod/on-node2 svc/sick:80", "none-ready", "default/sick"),
+    (
+        "pod/on-node2 kube-dns.kube-system:53 -p udp",
+        "no-endpoint",
+        "kube-system/kube-dns",
+    ),
+    (
+        "pod/on-node2 svc/headless:80",
+        "headless",
+        "default/headless",
+    ),
+    (
+        "pod/on-node2 pod/web:81",
+        "nobody-listens",
+        "pod default/web",
+    ),
+];
+
 #[test]
 fn where_a_path_dies_the_reason_and_the_object_are_named() {
     let Some(stage) = Stage::new("trace-dies") else {
@@ -215,35 +265,17 @@ fn where_a_path_dies_the_reason_and_the_object_are_named() {
         "selector: {app: web}, clusterIP: None",
         "targetPort: 8080",
     );
-    let rows = [
-        (
-            "pod/on-node1 svc/nobody:80",
-            "no-endpoint",
-            "default/nobody",
-        ),
-        (
-            "pod/on-node1 svc/deaf:80",
-            "nobody-listens",
-            "pod default/web",
-        ),
-        (
-            "pod/on-node1 svc/nameless:80",
-            "no-endpoint",
-            "default/nameless",
-        ),
-        ("pod/on-node2 svc/away:80", "none-here", "default/away"),
-        (
-            "pod/on-node2 svc/headless:80",
-            "headless",
-            "default/headless",
-        ),
-        (
-            "pod/on-node2 pod/web:81",
-            "nobody-listens",
-            "pod default/web",
-        ),
+    service("sick", "selector: {app: sick}", "targetPort: 8080");
+    lab.apply(SICK).expect("applied");
+    let none = [
+        "scale",
+        "-n",
+        "kube-system",
+        "deploy/flatnet-dns",
+        "--replicas=0",
     ];
-    for (asked, reason, object) in rows {
+    output(lab.kubectl(&none));
+    for (asked, reason, object) in DEATHS {
         let read = || {
             let said = trace(lab, asked, "json");
             let told: Value = serde_json::from_slice(&said.stdout).unwrap_or_default();
@@ -254,7 +286,53 @@ fn where_a_path_dies_the_reason_and_the_object_are_named() {
         let told = lab.wait(&format!("{asked}: {reason}"), PATIENCE, read);
         let told = told
             .unwrap_or_else(|error| panic!("{error}: {}", stage::told(&trace(lab, asked, "text"))));
+        let words = told["outcome"]["words"].as_str().expect("words");
+        match asked.split(['/', ':']).nth(2) {
+            Some("nobody") => assert!(words.contains("labels app=nobody"), "{words}"),
+            Some("sick") => assert!(words.contains("pod sick is not ready"), "{words}"),
+            _ => {}
+        }
         let named = told["outcome"]["object"].as_str().expect("an object");
         assert!(named.contains(object), "{asked}: {named}");
     }
+}
+
+/// The model arrives, since all that it is made of is as it should be; the packet does not.
+#[test]
+fn a_node_that_is_cut_off_is_seen_by_a_packet_alone() {
+    let Some(stage) = Stage::new("trace-cut") else {
+        return;
+    };
+    let lab = &stage.lab;
+    let asked = ["trace", "pod/on-node2", "pod/web:8080", "-o", "json"];
+    let whole = lab.flatnet(&asked).output().expect("it runs");
+    assert!(whole.status.success(), "{}", told(&whole));
+    let answer: Value = serde_json::from_slice(&whole.stdout).expect("JSON");
+    assert_eq!(
+        answer["observed"]["probe"]["answer"], "answered",
+        "{answer}"
+    );
+    assert_eq!(answer["observed"]["difference"], Value::Null, "{answer}");
+    let seen = |hop: &&Value| hop["seen_after_nanoseconds"].is_u64();
+    let count = |way: &str| {
+        answer[way]
+            .as_array()
+            .expect("hops")
+            .iter()
+            .filter(seen)
+            .count()
+    };
+    // Out of the pod, out of the node, into the other, into its pod; and back.
+    assert_eq!((count("forward"), count("back")), (4, 4), "{answer}");
+    output(on_fabric(lab, "ip link set node1 down"));
+    let cut = lab.flatnet(&asked).output().expect("it runs");
+    assert_eq!(cut.status.code(), Some(1), "{}", told(&cut));
+    let answer: Value = serde_json::from_slice(&cut.stdout).expect("JSON");
+    let difference = answer["observed"]["difference"]
+        .as_str()
+        .expect("they differ");
+    let words = "seen last at eth0 egress of node2, and not at eth0 ingress of node1";
+    assert_eq!(difference, words);
+    let words = answer["outcome"]["words"].as_str().expect("words");
+    assert!(words.contains("the network between the nodes"), "{words}");
 }

@@ -22,8 +22,9 @@ pub struct Life {
 ///
 /// Not an established TCP connection, however silent. The times are those after which nobody
 /// expects an answer (a resolver's few seconds, a SYN's retransmissions) or, unpressed, those of the
-/// kernel's connection tracking (nf_conntrack_udp_timeout and its like) and a part of TCP's
-/// TIME-WAIT.
+/// kernel's connection tracking (nf_conntrack_udp_timeout and its like) and the whole of TCP's
+/// TIME-WAIT: where the endpoint closed first, it still has the tuple, and answers another client's
+/// SYN under it with an ACK of the old connection, which costs that client a retransmission.
 #[inline(always)]
 #[must_use]
 pub fn is_over(life: &Life, pressed: bool) -> bool {
@@ -40,7 +41,7 @@ pub fn is_over(life: &Life, pressed: bool) -> bool {
     let reset = (client | answers) & Flow::RESET != 0;
     let finished = client & answers & Flow::FINISHED != 0;
     if reset || finished {
-        patience(10, 0)
+        patience(60, 0)
     } else {
         life.opening && patience(60, 10)
     }
@@ -76,8 +77,10 @@ mod tests {
             PRESSED,
             "just closed"
         );
-        assert_eq!(tcp([Flow::FINISHED, Flow::FINISHED], 10), OVER, "closed");
-        assert_eq!(tcp([SPOKE, Flow::RESET], 10), OVER, "reset");
+        let closed = [Flow::FINISHED, Flow::FINISHED];
+        assert_eq!(tcp(closed, 59), PRESSED, "in TIME-WAIT");
+        assert_eq!(tcp(closed, 60), OVER, "closed");
+        assert_eq!(tcp([SPOKE, Flow::RESET], 60), OVER, "reset");
     }
 
     #[test]

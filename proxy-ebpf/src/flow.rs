@@ -179,11 +179,20 @@ pub(crate) fn forget(packet: &Packet, room: &mut Room) {
 
 /// Has the answers to a packet that goes out untranslated come back untranslated: an old flow of
 /// the same client port to the same endpoint, through a frontend or under the node's address, may
-/// still claim them. Should that flow be in use after all, its next packet claims them again.
+/// still claim them. Such a flow goes as a whole, and is made anew if it is in use after all. An
+/// established connection stays: the packet would have its very tuple at the endpoint.
 #[inline(never)]
-pub(crate) fn give_way(packet: &Packet, room: &mut Room) {
+pub(crate) fn give_way(packet: &Packet, room: &mut Room) -> Result<(), Drop> {
     room.answers = packet.key.reversed();
-    if maps::flow(&room.answers).is_some_and(|known| !known.role().is_client()) {
-        maps::forget_flow(&room.answers);
+    let claimed = maps::flow(&room.answers)
+        .is_some_and(|known| !known.role().is_client() && !known.leads_to(&room.answers));
+    if !claimed || ports::retire(room, true) {
+        return Ok(());
     }
+    if packet.key.protocol == protocol::TCP {
+        return Err(Drop::ReverseConflict);
+    }
+    maps::forget_flow(&room.answers);
+    maps::forget_flow(&room.rival);
+    Ok(())
 }

@@ -125,7 +125,7 @@ pub(crate) fn translate_answer(
 fn anew(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Result<Outcome, Drop> {
     if !service::find(packet, hook.client(), &mut room.service) {
         if packet.content == Content::Opening {
-            flow::give_way(packet, room);
+            flow::give_way(packet, room)?;
         }
         return Ok(Outcome::Pass);
     }

@@ -22,6 +22,7 @@ const TALK: &[&str] = &[
     "node",
     "client",
     "down",
+    "exercise",
     "kubeconfig",
     "list",
     "help",

@@ -30,13 +30,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("packet", &["proxy-abi"]),
     (
         "proxy-agent",
-        &["cluster-model", "cluster-watch", "proxy-abi"],
+        &["cluster-model", "cluster-watch", "packet", "proxy-abi"],
     ),
     ("proxy-ebpf", &["packet", "proxy-abi"]),
 ];
 
-/// What a room's tests may use besides: the packet rows build and read packets.
-const TEST_ARROWS: &[(&str, &[&str])] = &[("proxy-agent", &["packet"])];
+/// What a room's tests may use besides.
+const TEST_ARROWS: &[(&str, &[&str])] = &[];
 
 /// The rooms that hold no input or output, and what they must never reach.
 const PURE: &[&str] = &["cluster-model", "packet", "proxy-abi"];

@@ -128,6 +128,18 @@ impl Facts {
         Ok(here.next())
     }
 
+    /// The Service whose cluster IP this address is, at whatever port.
+    pub(crate) fn cluster_ip(&self, node: &str, at: SocketAddr) -> Result<Option<&Service>, Lack> {
+        let Fact::Services(services) = self.ask(node, Question::Services(at))? else {
+            return Err(strange(node));
+        };
+        let has = |service: &&Service| {
+            let mut fronts = service.ports.iter().flat_map(|port| &port.frontends);
+            fronts.any(|front| front.kind == "cluster-ip" && front.address == at.ip())
+        };
+        Ok(services.iter().find(has))
+    }
+
     /// The way of a packet.
     pub(crate) fn route(
         &self,

@@ -25,7 +25,7 @@ impl Agents {
     pub(super) async fn of(at: &Where) -> Result<Self, CliError> {
         let (mut agents, mut nodes) = (BTreeMap::new(), BTreeMap::new());
         let mut failed = None;
-        for agent in at.agents()? {
+        for agent in at.agents().await? {
             match agent.get::<Node>("/v1/node").await {
                 Ok(node) => {
                     agents.insert(node.name.clone(), agent);

@@ -2,7 +2,8 @@
 //!
 //! `ends` reads what was typed and `resolve` finds out what it is; `walk` is the model, pure over
 //! `facts` that `gather` fetches from the nodes' agents; `probe` sends a packet of our own and
-//! compares; `path` is the result and `show` writes it.
+//! compares, `seen` says where that passed, `why` what the API server knows; `path` is the result
+//! and `show` writes it.
 
 mod ends;
 mod facts;
@@ -11,8 +12,10 @@ mod kube;
 mod path;
 mod probe;
 mod resolve;
+mod seen;
 mod show;
 mod walk;
+mod why;
 
 use std::process::ExitCode;
 
@@ -89,6 +92,8 @@ pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
             if !args.explain {
                 observed = probe::observe(&agents, &resolved.ask, &mut walked).await?;
             }
+            let client = resolved.client.as_ref();
+            why::explain(&mut walked.outcome, client, &resolved.pods).await;
             walked
         }
         Err(Unresolved::Failed(error)) => return Err(error),

@@ -33,6 +33,8 @@ pub(crate) struct Observed {
     pub(crate) probe: Probe,
     /// What the programs counted as dropped or refused meanwhile.
     pub(crate) drops: Vec<NodeDrop>,
+    /// Packets of any kind that could not be looked at: ours may have been among them.
+    pub(crate) missed: u64,
     /// Where model and packet part, in words; none where they agree.
     pub(crate) difference: Option<String>,
 }
@@ -128,6 +130,11 @@ pub(crate) struct Hop {
     pub(crate) change: Option<Change>,
     /// The command that shows it by hand, on that node.
     pub(crate) shown_by: Option<String>,
+    /// Nanoseconds from when our packet was first seen until it was seen here, by the nodes'
+    /// clocks; none where it cannot be seen, or was not looked for.
+    pub(crate) seen_after_nanoseconds: Option<u64>,
+    /// Whether this is the first hop where it should have been seen and was not.
+    pub(crate) not_seen: bool,
 }
 
 /// A kind of place.

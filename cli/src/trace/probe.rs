@@ -1,12 +1,14 @@
 //! One packet of our own, from where the path starts, and what it says of the model: what came
 //! back, and which drops the nodes counted meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
-use proxy_agent::local::api::{Count, Probe, Status};
+use proxy_agent::local::api::{Count, Probe, Status, Watch, Watched};
 
 use super::gather::{Agents, escaped};
-use super::path::{Kind, NodeDrop, Observed, Outcome, Protocol};
+use super::path::{End, Kind, NodeDrop, Observed, Outcome, Protocol, Tuple};
+use super::seen::{self, Sightings};
 use super::walk::{Ask, Source, Walked};
 use crate::drops;
 use crate::error::CliError;
@@ -23,6 +25,11 @@ pub(super) async fn observe(
     let Some(agent) = agents.of_node(node) else {
         return Ok(None);
     };
+    let first = Tuple {
+        from: End::any(*from),
+        to: ask.to.into(),
+    };
+    let watches = watch(agents, walked, first, ask.protocol).await;
     let before = counters(agents).await;
     let to = escaped(&ask.to.to_string());
     let path = format!(
@@ -31,13 +38,65 @@ pub(super) async fn observe(
     );
     let probe: Probe = agent.post(&path).await?;
     let drops = moved(&before, &counters(agents).await);
+    let (sightings, missed) = watched(agents, watches).await;
+    let hops = (&mut walked.forward[..], &mut walked.back[..]);
+    // Without a port there was no packet.
+    let client = probe.from.map(|at| SocketAddr::new(*from, at.port()));
+    let lost = client.and_then(|client| seen::join(hops, first, client, &sightings));
     let (outcome, difference) = judge(walked, ask.protocol, &probe, &drops);
     walked.outcome = outcome;
+    // What was not seen says more than that it was not answered.
+    let difference = lost.or(difference);
     Ok(Some(Observed {
         probe,
         drops,
+        missed,
         difference,
     }))
+}
+
+/// Has the nodes of the path watch their interfaces; one that cannot is left out.
+async fn watch(
+    agents: &Agents,
+    walked: &Walked,
+    first: Tuple,
+    protocol: Protocol,
+) -> Vec<(String, Watch)> {
+    let plan = seen::plan(&walked.forward, &walked.back, first);
+    let addresses = listed(&plan.addresses);
+    let mut watches = Vec::new();
+    for (node, pods) in &plan.nodes {
+        let (protocol, pods) = (protocol.name(), listed(pods));
+        let path = format!("/v1/watch?addresses={addresses}&protocol={protocol}&pods={pods}");
+        let Some(agent) = agents.of_node(node) else {
+            continue;
+        };
+        if let Ok(watch) = agent.post(&path).await {
+            watches.push((node.clone(), watch));
+        }
+    }
+    watches
+}
+
+fn listed(addresses: &BTreeSet<IpAddr>) -> String {
+    let words: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    words.join(",")
+}
+
+/// What they saw, and how much they could not look at.
+async fn watched(agents: &Agents, watches: Vec<(String, Watch)>) -> (Sightings, u64) {
+    let (mut sightings, mut missed) = (Sightings::new(), 0);
+    for (node, watch) in watches {
+        let Some(agent) = agents.of_node(&node) else {
+            continue;
+        };
+        let path = format!("/v1/watched?id={}", watch.id);
+        if let Ok(watched) = agent.post::<Watched>(&path).await {
+            missed += watched.missed;
+            sightings.insert(node, watched.sightings);
+        }
+    }
+    (sightings, missed)
 }
 
 type Counters = BTreeMap<String, Vec<Count>>;
@@ -155,6 +214,8 @@ mod tests {
             does: String::new(),
             change: None,
             shown_by: None,
+            seen_after_nanoseconds: None,
+            not_seen: false,
         };
         Walked {
             forward: vec![hop],

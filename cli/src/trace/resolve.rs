@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use cluster_watch::Client;
 use proxy_agent::local::api::{Node, Service, Services};
 
 use super::Args;
@@ -13,10 +14,12 @@ use super::walk::{Ask, Names, Source};
 use crate::agent::AskError;
 use crate::error::CliError;
 
-/// The question, and what addresses are called.
+/// The question, what addresses are called, and what only the API server knows.
 pub(super) struct Resolved {
     pub(super) ask: Ask,
     pub(super) names: Names,
+    pub(super) client: Option<Client>,
+    pub(super) pods: Vec<Pod>,
 }
 
 /// The ends lead to no path.
@@ -68,13 +71,15 @@ pub(super) async fn resolve(
             endpoint: args.endpoint,
             through: args.through.clone(),
         },
+        client: look.client,
+        pods: look.pods,
     })
 }
 
 struct Look<'a> {
     args: &'a Args,
     agents: &'a Agents,
-    client: Option<cluster_watch::Client>,
+    client: Option<Client>,
     pods: Vec<Pod>,
 }
 

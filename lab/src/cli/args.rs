@@ -74,6 +74,16 @@ pub(super) enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Set up an exercise of docs/exercises and ask its question; with a word, say whether that
+    /// answers it
+    Exercise {
+        #[command(flatten)]
+        name: Name,
+        /// Its number
+        number: usize,
+        /// The answer
+        answer: Option<String>,
+    },
     /// Print where the kubeconfig of a lab is
     Kubeconfig {
         #[command(flatten)]

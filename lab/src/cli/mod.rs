@@ -11,8 +11,10 @@ use clap::Parser;
 
 use args::{Arguments, Command};
 
+use crate::client::Client;
 use crate::demo;
 use crate::error::LabError;
+use crate::exercise::Exercise;
 use crate::launch::{self, Lifetime};
 use crate::places::{LabName, Places};
 use crate::serve;
@@ -73,6 +75,11 @@ fn run(arguments: Arguments) -> Result<ExitCode, LabError> {
                 &command,
             ));
         }
+        Command::Exercise {
+            name,
+            number,
+            answer,
+        } => return exercise(&up_places(&name)?, number, answer.as_deref()),
         Command::Kubeconfig { name } => println!("{}", up_places(&name)?.kubeconfig().display()),
         Command::List => list::print()?,
     }
@@ -85,6 +92,7 @@ fn up(start: args::Start) -> Result<(), LabError> {
     let mut serve = launch::spawn(&own_exe()?, &options, Lifetime::Own)?;
     launch::wait_ready(&mut serve, &places, |line| eprintln!("{line}"))?;
     println!("export KUBECONFIG={}", places.kubeconfig().display());
+    println!("export FLATNET_SOCKETS={}", places.sockets().display());
     Ok(())
 }
 
@@ -103,6 +111,25 @@ fn serve_here(start: args::Start) -> Result<(), LabError> {
     runtime
         .map_err(LabError::doing("starting threads"))?
         .block_on(serve::serve(options))
+}
+
+/// Asks, or says whether a word is the answer.
+fn exercise(places: &Places, number: usize, word: Option<&str>) -> Result<ExitCode, LabError> {
+    let exercise = Exercise::numbered(number)?;
+    match word {
+        None => {
+            exercise.set_up(&Client::of_kubeconfig(&places.kubeconfig())?)?;
+            println!("{}\n", exercise.question);
+            println!("export KUBECONFIG={}", places.kubeconfig().display());
+            println!("export FLATNET_SOCKETS={}", places.sockets().display());
+        }
+        Some(word) if word == exercise.answer => println!("Yes.\n\n{}", exercise.solution),
+        Some(word) => {
+            println!("{word} is not it.");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn own_exe() -> Result<PathBuf, LabError> {

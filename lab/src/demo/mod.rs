@@ -101,18 +101,21 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 
 fn what_to_try(lab: &Lab) -> String {
     let (exe, name) = (lab.exe().display().to_string(), lab.name());
+    let flatnet = lab.exe().with_file_name("flatnet").display().to_string();
     let which = if name == "default" {
         String::new()
     } else {
         format!(" --name {name}")
     };
     format!(
-        "\nThe lab goes on. Three things to try:\n\
-         \n   export KUBECONFIG={}\
+        "\nThe lab goes on. Four things to try:\n\
+         \n   export KUBECONFIG={} FLATNET_SOCKETS={}\
          \n   kubectl get nodes,pods,svc,endpointslices -A -o wide\
          \n   kubectl scale deploy/backend --replicas=4 && kubectl get pods -w\
+         \n   {flatnet} trace deploy/frontend svc/backend\
          \n   {exe} exec{which} deploy/frontend -- flatnet-demo get http://backend --count 5\n\
          \nEnd it: {exe} down{which}",
         lab.kubeconfig().display(),
+        lab.sockets().display(),
     )
 }

@@ -50,7 +50,7 @@ impl Lab {
     pub fn flatnet(&self, argv: &[&str]) -> Command {
         let mut command = Command::new(self.settings.bin_dir.join("flatnet"));
         command.env("KUBECONFIG", self.kubeconfig());
-        command.env("FLATNET_SOCKETS", self.places.sockets());
+        command.env("FLATNET_SOCKETS", self.sockets());
         command.args(argv);
         command
     }

@@ -154,6 +154,12 @@ impl Lab {
         self.places.kubeconfig()
     }
 
+    /// The agents' sockets for `flatnet`, each named by its node.
+    #[must_use]
+    pub fn sockets(&self) -> PathBuf {
+        self.places.sockets()
+    }
+
     /// The names of the nodes.
     #[must_use]
     pub fn nodes(&self) -> Vec<String> {

@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 use super::spaces::Space;
 
@@ -37,7 +39,7 @@ pub struct Asked {
     pub answer: Answer,
     /// How long it took.
     pub took: Duration,
-    /// The source that the kernel chose.
+    /// The port that the kernel chose, with no address: that may change until it is sent.
     pub from: Option<SocketAddr>,
     /// The error, in the kernel's words.
     pub words: Option<String>,
@@ -69,7 +71,11 @@ pub fn ask(space: &Space, to: SocketAddr, tcp: bool) -> io::Result<Asked> {
     asked.unwrap_or_else(|_| Err(io::Error::other("the thread that asks broke")))
 }
 
-fn enter(namespace: &File) -> io::Result<()> {
+/// Moves this thread, which does nothing else from now on, into a network namespace.
+///
+/// # Errors
+/// The system call's.
+pub(super) fn enter(namespace: &File) -> io::Result<()> {
     // SAFETY: the descriptor is open; the call changes this thread alone, which does nothing else.
     match unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } {
         0 => Ok(()),
@@ -77,30 +83,39 @@ fn enter(namespace: &File) -> io::Result<()> {
     }
 }
 
+/// The port that the kernel chose is known whatever comes: the socket is bound first.
 fn connect(to: SocketAddr) -> (io::Result<()>, Option<SocketAddr>) {
-    match TcpStream::connect_timeout(&to, PATIENCE) {
-        Ok(stream) => (Ok(()), stream.local_addr().ok()),
-        Err(error) => (Err(error), None),
-    }
+    let mut from = None;
+    let mut exchange = || {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.bind(&any(to).into())?;
+        from = socket.local_addr()?.as_socket();
+        socket.connect_timeout(&to.into(), PATIENCE)
+    };
+    let done = exchange();
+    (done, from)
 }
 
 fn send(to: SocketAddr) -> (io::Result<()>, Option<SocketAddr>) {
-    let any: SocketAddr = match to {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
     let mut from = None;
     let mut exchange = || {
-        let socket = UdpSocket::bind(any)?;
+        let socket = UdpSocket::bind(any(to))?;
+        from = socket.local_addr().ok();
         // Connected, so that ICMP errors come back to it.
         socket.connect(to)?;
-        from = socket.local_addr().ok();
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.send(WORDS)?;
         socket.recv(&mut [0; 2048]).map(drop)
     };
     let done = exchange();
     (done, from)
+}
+
+fn any(to: SocketAddr) -> SocketAddr {
+    match to {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
 }
 
 fn judged(done: &io::Result<()>) -> Answer {

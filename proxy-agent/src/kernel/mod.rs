@@ -3,6 +3,7 @@
 pub mod affinity;
 pub mod ask;
 pub mod bpf;
+pub mod capture;
 pub mod cgroup;
 pub mod counters;
 pub mod earlier;
@@ -11,8 +12,8 @@ pub mod filesystem;
 pub mod filters;
 pub mod flows;
 pub mod interfaces;
-pub mod listeners;
 pub mod links;
+pub mod listeners;
 pub mod maps;
 pub mod namespace;
 pub mod node_maps;

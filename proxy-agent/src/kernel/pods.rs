@@ -1,6 +1,6 @@
-//! Reads the maps `pods` and `host_ports`, which the CNI plugin writes.
+//! Reads the maps `pods`, `packet_pods` and `host_ports`, which the CNI plugin writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use aya::maps::{HashMap, Map, MapData};
@@ -26,6 +26,15 @@ pub fn pods(pins: &Pins) -> Result<BTreeMap<IpAddr, Pod>, MapsError> {
 /// [`MapsError`].
 pub fn host_ports(pins: &Pins) -> Result<Vec<(FrontendKey, HostPort)>, MapsError> {
     read(pins, map::HOST_PORTS)
+}
+
+/// The interfaces of pods that said no to the socket path.
+///
+/// # Errors
+/// [`MapsError`].
+pub fn packet_pods(pins: &Pins) -> Result<BTreeSet<u32>, MapsError> {
+    let read = read::<u64, u32>(pins, map::PACKET_PODS)?;
+    Ok(read.into_iter().map(|(_, ifindex)| ifindex).collect())
 }
 
 fn read<K: aya::Pod, V: aya::Pod>(pins: &Pins, name: &str) -> Result<Vec<(K, V)>, MapsError> {

@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod node;
 pub mod services;
 pub mod sockets;
+pub mod watch;
 
 mod serve;
 

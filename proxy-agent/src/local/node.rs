@@ -32,10 +32,12 @@ pub async fn node(
         let one = held.values().find(|one| one.ifindex == index);
         one.map(|one| one.name.clone()).unwrap_or_default()
     };
+    let packets = pods::packet_pods(pins)?;
     let pod = |(address, pod): (IpAddr, proxy_abi::Pod)| Pod {
         address,
         interface: name_of(pod.ifindex),
         shaped: pod.is_shaped(),
+        packets: packets.contains(&pod.ifindex),
     };
     let host_port = |(key, port): (proxy_abi::FrontendKey, proxy_abi::HostPort)| HostPort {
         address: key.address.into(),

@@ -1,5 +1,7 @@
 //! The socket, and what is answered where.
 
+mod packets;
+
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -11,18 +13,18 @@ use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use cluster_model::{Service, ServiceName};
 use cluster_watch::Feed;
-use proxy_abi::protocol;
 use serde::Deserialize;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::api::{Cluster, Flows, Listener, Node, Probe, Route, Services, Status};
-use super::{flows, kernel, node, services, sockets};
+use super::api::{Cluster, Flows, Node, Route, Services, Status};
+use super::watch::Watches;
+use super::{flows, kernel, node, services};
 use crate::args::Options;
 use crate::kernel::maps::ServiceMaps;
 use crate::kernel::pins::Pins;
@@ -46,6 +48,7 @@ struct Shared {
     netlink: Netlink,
     feed: Feed,
     waiting: Mutex<Vec<String>>,
+    watches: Watches,
 }
 
 type Answer<T> = Result<Json<T>, (StatusCode, String)>;
@@ -61,6 +64,7 @@ impl Local {
             netlink,
             feed,
             waiting: Mutex::default(),
+            watches: Watches::default(),
         });
         let server = tokio::spawn(keep(options.socket.clone(), routes(shared.clone())));
         Self { shared, server }
@@ -126,8 +130,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/v1/flows", get(flow_list))
         .route("/v1/node", get(node_facts))
         .route("/v1/route", get(route))
-        .route("/v1/listener", get(listener))
-        .route("/v1/probe", post(probe))
+        .merge(packets::routes())
         .with_state(shared)
 }
 
@@ -223,42 +226,6 @@ async fn route(State(shared): State<Arc<Shared>>, Query(packet): Query<Packet>) 
     let Packet { to, from, arrives } = packet;
     let found = node::route(to, from, arrives.as_deref(), &shared.netlink).await;
     found.map(Json).map_err(failed)
-}
-
-/// Whose listener.
-#[derive(Deserialize)]
-struct Place {
-    address: IpAddr,
-    port: u16,
-    protocol: String,
-}
-
-async fn listener(
-    State(shared): State<Arc<Shared>>,
-    Query(place): Query<Place>,
-) -> Answer<Listener> {
-    let number = match place.protocol.as_str() {
-        "tcp" => protocol::TCP,
-        "udp" => protocol::UDP,
-        _ => return Ok(Json(Listener::default())),
-    };
-    let at = (place.address, place.port);
-    let found = sockets::listener(at, number, &shared.pins, &shared.netlink).await;
-    found.map(Json).map_err(failed)
-}
-
-/// What is sent.
-#[derive(Deserialize)]
-struct Sent {
-    from: IpAddr,
-    to: SocketAddr,
-    protocol: String,
-}
-
-async fn probe(State(shared): State<Arc<Shared>>, Query(sent): Query<Sent>) -> Answer<Probe> {
-    let tcp = sent.protocol == "tcp";
-    let probed = sockets::probe(sent.from, sent.to, tcp, &shared.pins, &shared.netlink).await;
-    probed.map(Json).map_err(failed)
 }
 
 fn failed(error: impl Display) -> (StatusCode, String) {

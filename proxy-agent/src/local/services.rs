@@ -41,18 +41,19 @@ pub fn service(
     })
 }
 
-/// Whether a Service may have a frontend there: whoever has such an address, at the port of one of
-/// its ports. (A node port answers at addresses that only the node knows, so the number counts.)
+/// Whether a Service may have a say there: whoever has such an address, at the port of one of its
+/// ports, or at any port of its cluster IP. (A node port answers at addresses that only the node
+/// knows, so the number counts.)
 #[must_use]
 pub fn may_answer(service: &model::Service, at: SocketAddr) -> bool {
-    let mut addresses = service
-        .cluster_ips
+    let mut others = service
+        .load_balancer_ips
         .iter()
-        .chain(&service.load_balancer_ips)
         .chain(&service.external_ips);
-    let own = addresses.any(|address| *address == at.ip());
+    let own = others.any(|address| *address == at.ip());
     let mut ports = service.ports.iter();
-    ports.any(|port| port.node_port == Some(at.port()) || (own && port.port == at.port()))
+    service.cluster_ips.contains(&at.ip())
+        || ports.any(|port| port.node_port == Some(at.port()) || (own && port.port == at.port()))
 }
 
 struct Look<'a> {

@@ -37,6 +37,29 @@ pub async fn listener(
     })
 }
 
+/// The node's own namespace, and those of the pods with these addresses, as far as they are found.
+///
+/// # Errors
+/// [`LookError`].
+pub async fn spaces_of(
+    addresses: &[IpAddr],
+    pins: &Pins,
+    netlink: &Netlink,
+) -> Result<Vec<(Option<IpAddr>, Space)>, LookError> {
+    let all = spaces::all();
+    let held = pods::pods(pins)?;
+    let own = spaces::own(&all).cloned().map(|own| (None, own));
+    let mut found: Vec<_> = own.into_iter().collect();
+    for address in addresses {
+        let Some(pod) = held.get(address) else {
+            continue;
+        };
+        let space = netlink.space_behind(pod.ifindex, &all).await?;
+        found.extend(space.map(|space| (Some(*address), space)));
+    }
+    Ok(found)
+}
+
 /// The namespace of the pod that has an address, else the node's own.
 async fn space_of(
     address: IpAddr,

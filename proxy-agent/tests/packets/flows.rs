@@ -4,6 +4,8 @@ use super::kernel::packet::{tcp, udp};
 use super::kernel::{DROP, endpoint, frontend};
 use super::*;
 
+const FIN: u8 = 0x01;
+
 #[test]
 fn a_datagram_leaves_a_dead_endpoint_and_a_connection_drains() {
     each_family("endpoint gone", |net, kernel| {
@@ -203,5 +205,70 @@ fn two_frontends_never_share_a_reverse_tuple() {
             (counters["flow-created"], counters["reverse-conflict"]),
             (2, 1)
         );
+    });
+}
+
+/// A connection through the frontend, to its end or only until it is established.
+fn connect(net: &Net, kernel: &mut Kernel, flags: &[u8]) {
+    for &flags in flags {
+        kernel.run("from_pod", &tcp(net.client, net.web, flags).frame());
+        if flags & (SYN | FIN) != 0 {
+            kernel.run("from_pod", &tcp(net.local, net.client, flags | ACK).frame());
+        }
+    }
+}
+
+#[test]
+fn a_port_serves_a_frontend_and_its_endpoint_in_turn() {
+    each_family("in turn", |net, kernel| {
+        let Net {
+            client, web, local, ..
+        } = *net;
+        for turn in 0..3 {
+            connect(net, kernel, &[SYN, ACK, FIN | ACK, ACK]);
+            let direct = tcp(client, local, SYN).frame();
+            assert_eq!(kernel.run("from_pod", &direct), straight(direct), "{turn}");
+            let answer = tcp(local, client, SYN | ACK).frame();
+            let run = kernel.run("from_pod", &answer);
+            assert_eq!(run, straight(answer), "turn {turn}: from the endpoint");
+            kernel.run("from_pod", &tcp(client, web, SYN).frame());
+            let run = kernel.run("from_pod", &tcp(local, client, SYN | ACK).frame());
+            let expected = straight(tcp(web, client, SYN | ACK).frame());
+            assert_eq!(run, expected, "turn {turn}: from the frontend");
+        }
+    });
+}
+
+#[test]
+fn an_established_connection_keeps_its_tuple_from_a_direct_one() {
+    each_family("keeps its tuple", |net, kernel| {
+        let Net {
+            client, web, local, ..
+        } = *net;
+        connect(net, kernel, &[SYN, ACK]);
+        let direct = tcp(client, local, SYN).frame();
+        assert_eq!(kernel.run("from_pod", &direct).verdict, DROP);
+        assert_eq!(kernel.counters()["reverse-conflict"], 1);
+        let run = kernel.run("from_pod", &tcp(local, client, ACK).frame());
+        assert_eq!(run, straight(tcp(web, client, ACK).frame()));
+    });
+}
+
+#[test]
+fn who_sends_datagrams_by_both_ways_is_answered_by_the_last() {
+    each_family("by both ways", |net, kernel| {
+        let Net {
+            client, dns, local, ..
+        } = *net;
+        for _ in 0..3 {
+            kernel.run("from_pod", &udp(client, dns).frame());
+            let run = kernel.run("from_pod", &udp(local, client).frame());
+            assert_eq!(run, straight(udp(dns, client).frame()));
+            kernel.run("from_pod", &udp(client, dns).frame());
+            kernel.run("from_pod", &udp(client, local).frame());
+            let answer = udp(local, client).frame();
+            let run = kernel.run("from_pod", &answer);
+            assert_eq!(run, straight(answer));
+        }
     });
 }

@@ -15,6 +15,8 @@ fn hop(node: Option<&str>, kind: Kind, place: &str) -> Hop {
         does: "does <what> it does".to_owned(),
         change: None,
         shown_by: Some("ip link".to_owned()),
+        seen_after_nanoseconds: None,
+        not_seen: false,
     }
 }
 

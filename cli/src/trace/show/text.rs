@@ -58,6 +58,19 @@ fn one(number: usize, hop: &Hop, paint: Paint) -> String {
     if let Some(change) = hop.change {
         text += &format!("{}\n", paint.yellow(&changed(change)));
     }
+    if let Some(after) = hop.seen_after_nanoseconds {
+        let micros = after / 1_000;
+        text += &format!(
+            "{}\n",
+            paint.green(&format!("{:INDENT$}seen after {micros} us", ""))
+        );
+    }
+    if hop.not_seen {
+        text += &format!(
+            "{}\n",
+            paint.red(&format!("{:>INDENT$}NOT SEEN HERE", ">> "))
+        );
+    }
     if let Some(command) = &hop.shown_by {
         text += &format!("{}\n", paint.dim(&format!("{:INDENT$}$ {command}", "")));
     }

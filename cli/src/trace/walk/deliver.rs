@@ -7,7 +7,7 @@ use crate::trace::path::{Kind, Outcome};
 
 impl Walker<'_> {
     /// Into a pod of this node.
-    pub(super) fn into_pod(&mut self, node: &str, address: IpAddr) -> Step<Source> {
+    pub(super) fn deliver_to_pod(&mut self, node: &str, address: IpAddr) -> Step<Source> {
         let facts = self.facts.node(node)?;
         let mut pods = facts.pods.iter();
         let interface = pods.find(|pod| pod.address == address);
@@ -18,9 +18,8 @@ impl Walker<'_> {
         let does = format!("{interface} on the node to eth0 in the pod");
         self.hop(
             Some(node),
-            Kind::PodInterface,
+            (Kind::PodInterface, "CNI plugin (ADD)"),
             &place,
-            "CNI plugin (ADD)",
             does,
         )
         .shown_by = Some(format!("ip link show {interface}"));
@@ -29,9 +28,9 @@ impl Walker<'_> {
     }
 
     /// Into the node's own stack.
-    pub(super) fn into_node(&mut self, node: &str, address: IpAddr) -> Step<Source> {
+    pub(super) fn deliver_to_node(&mut self, node: &str, address: IpAddr) -> Step<Source> {
         let does = format!("{address} is the node's own");
-        self.hop(Some(node), Kind::Stack, "local", "node's kernel", does)
+        self.hop(Some(node), (Kind::Stack, "node's kernel"), "local", does)
             .shown_by = Some(format!("ip route get fibmatch {address}"));
         self.socket(node, &format!("a process of {node}"), "the node")?;
         Ok(Source::Process(node.to_owned(), address))
@@ -46,7 +45,7 @@ impl Walker<'_> {
             false => ("the node", format!("a process of {node}")),
         };
         let kernel = format!("{owner}'s kernel");
-        self.hop(Some(node), Kind::Loopback, "lo", &kernel, "to itself");
+        self.hop(Some(node), (Kind::Loopback, &kernel), "lo", "to itself");
         self.socket(node, &place, owner)?;
         Ok(match is_pods {
             true => Source::Pod(node.to_owned(), address),
@@ -59,16 +58,20 @@ impl Walker<'_> {
         let Some(at) = self.tuple.to.socket().filter(|_| !self.answers) else {
             self.hop(
                 Some(node),
-                Kind::Application,
+                (Kind::Application, owner),
                 place,
-                owner,
                 "the answer arrives",
             );
             return Ok(());
         };
         let listener = self.facts.listener(node, at, self.protocol)?.clone();
         if !listener.looked {
-            let hop = self.hop(Some(node), Kind::Listener, place, owner, "not looked into");
+            let hop = self.hop(
+                Some(node),
+                (Kind::Listener, owner),
+                place,
+                "not looked into",
+            );
             hop.shown_by = Some(by_hand(at));
             let words = format!("{node} could not look into the network namespace of {place}");
             return Err(Stop::Ended(Outcome::NotKnown { words }));
@@ -78,7 +81,7 @@ impl Walker<'_> {
             (_, _, Some(bound)) => format!("somebody listens at {bound}"),
             _ => format!("nobody listens at {at}"),
         };
-        let hop = self.hop(Some(node), Kind::Listener, place, owner, &does);
+        let hop = self.hop(Some(node), (Kind::Listener, owner), place, &does);
         hop.shown_by = Some(by_hand(at));
         if !listener.listens {
             let words = format!("{place} has no process that listens at port {}", at.port());

@@ -160,16 +160,16 @@ impl Walker<'_> {
     /// From its sender to whoever takes it.
     fn send(&mut self, source: &Source, through: Option<&str>) -> Step<Source> {
         match source {
-            Source::Pod(node, address) => self.from_pod(node, *address),
-            Source::Process(node, _) => self.from_process(node),
-            Source::Outside(address) => self.from_outside(*address, through),
+            Source::Pod(node, address) => self.pod_sends(node, *address),
+            Source::Process(node, _) => self.process_sends(node),
+            Source::Outside(address) => self.outside_sends(*address, through),
         }
     }
 
-    fn from_outside(&mut self, address: IpAddr, through: Option<&str>) -> Step<Source> {
+    fn outside_sends(&mut self, address: IpAddr, through: Option<&str>) -> Step<Source> {
         let does = if self.answers { "answers" } else { "sends" };
         let place = self.called(address);
-        self.hop(None, Kind::Outside, place, "its own", does);
+        self.hop(None, (Kind::Outside, "its own"), place, does);
         let node = match (self.node_of(self.tuple.to.address)?, through) {
             (Some(node), _) => node,
             (None, Some(node)) => node.to_owned(),
@@ -213,12 +213,12 @@ impl Walker<'_> {
         step
     }
 
+    /// The next hop: at a node or none, what it is and who runs it, where, and what happens.
     fn hop(
         &mut self,
         node: Option<&str>,
-        kind: Kind,
+        (kind, owner): (Kind, &str),
         place: impl Into<String>,
-        owner: &str,
         does: impl Into<String>,
     ) -> &mut Hop {
         self.hops.push(Hop {
@@ -229,6 +229,8 @@ impl Walker<'_> {
             does: does.into(),
             change: None,
             shown_by: None,
+            seen_after_nanoseconds: None,
+            not_seen: false,
         });
         let last = self.hops.len() - 1;
         &mut self.hops[last]

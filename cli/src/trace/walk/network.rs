@@ -20,7 +20,7 @@ impl Walker<'_> {
             does += &format!(" dev {leaves}");
         }
         does += &format!(", written by {}", route.writer);
-        self.hop(Some(node), Kind::Stack, "routes", "node's kernel", does)
+        self.hop(Some(node), (Kind::Stack, "node's kernel"), "routes", does)
             .shown_by = Some(route.command.clone());
     }
 
@@ -38,10 +38,10 @@ impl Walker<'_> {
         match kind {
             "tunnel" => {
                 let does = "VXLAN, so that nothing between the nodes sees a pod's address";
-                self.hop(Some(node), Kind::Tunnel, &leaves, "flatnet's agent", does)
+                self.hop(Some(node), (Kind::Tunnel, "flatnet's agent"), &leaves, does)
                     .shown_by = Some(format!("ip -d link show {leaves}"));
             }
-            "uplink" => self.to_network(node, &leaves)?,
+            "uplink" => self.pass_to_network(node, &leaves)?,
             _ => {
                 let words = format!("{to} leads to {leaves}, which is none of flatnet's");
                 return Err(super::Stop::Ended(crate::trace::path::Outcome::NotKnown {
@@ -51,34 +51,33 @@ impl Walker<'_> {
         }
         // A frontend of another node is asked for there.
         if self.tuple.to.address != to {
-            return self.to_endpoint(node, &leaves);
+            return self.reach_endpoint(node, &leaves);
         }
         self.cross(node, kind == "tunnel")
     }
 
     /// The node's own packet to a frontend, translated as it left: its endpoint may be here.
-    fn to_endpoint(&mut self, node: &str, leaves: &str) -> Step<Source> {
+    fn reach_endpoint(&mut self, node: &str, leaves: &str) -> Step<Source> {
         let to = self.tuple.to.address;
         let facts = self.facts.node(node)?;
         if facts.pods.iter().any(|pod| pod.address == to) {
-            return self.into_pod(node, to);
+            return self.deliver_to_pod(node, to);
         }
         if facts.addresses.contains(&to) {
             let does = "turned round: the endpoint is a process of this node";
             self.hop(
                 Some(node),
-                Kind::FromNetwork,
+                (Kind::FromNetwork, "flatnet from_network"),
                 format!("{leaves} ingress"),
-                "flatnet",
                 does,
             );
-            return self.into_node(node, to);
+            return self.deliver_to_node(node, to);
         }
         self.cross(node, false)
     }
 
     /// The program at the egress of an uplink.
-    fn to_network(&mut self, node: &str, uplink: &str) -> Step<()> {
+    fn pass_to_network(&mut self, node: &str, uplink: &str) -> Step<()> {
         let own = matches!(
             self.hops.first().map(|hop| (&hop.kind, &hop.owner)),
             Some((Kind::Application, owner)) if owner == "the node"
@@ -90,7 +89,12 @@ impl Walker<'_> {
         let facts = self.facts.node(node)?;
         let masqueraded = masqueraded(facts, uplink, self.tuple);
         let place = format!("{uplink} egress");
-        let hop = self.hop(Some(node), Kind::ToNetwork, place, "flatnet", "as it is");
+        let hop = self.hop(
+            Some(node),
+            (Kind::ToNetwork, "flatnet to_network"),
+            place,
+            "passes as it is",
+        );
         hop.shown_by = Some(format!("bpftool net show dev {uplink}"));
         let turned = self.settle(turned)?;
         self.tell(turned);
@@ -116,7 +120,12 @@ impl Walker<'_> {
                 } else {
                     "as it left"
                 };
-                self.hop(None, Kind::Fabric, "between the nodes", "the network", does);
+                self.hop(
+                    None,
+                    (Kind::Fabric, "the network"),
+                    "between the nodes",
+                    does,
+                );
                 self.arrive(&peer, Some(tunnel))
             }
             _ => {
@@ -126,7 +135,7 @@ impl Walker<'_> {
                 } else {
                     "beyond the nodes"
                 };
-                self.hop(None, Kind::Outside, place, "its own", does);
+                self.hop(None, (Kind::Outside, "its own"), place, does);
                 Ok(Source::Outside(to))
             }
         }
@@ -153,7 +162,12 @@ impl Walker<'_> {
         let uplink = uplink.map_or(kind.to_owned(), |one| one.name.clone());
         let turned = self.translate(node, Hook::FromNetwork);
         let place = format!("{uplink} ingress");
-        let hop = self.hop(Some(node), Kind::FromNetwork, place, "flatnet", "as it is");
+        let hop = self.hop(
+            Some(node),
+            (Kind::FromNetwork, "flatnet from_network"),
+            place,
+            "passes as it is",
+        );
         hop.shown_by = Some(format!("bpftool net show dev {uplink}"));
         let turned = self.settle(turned)?;
         self.tell(turned);

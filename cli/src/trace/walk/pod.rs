@@ -8,7 +8,7 @@ use super::{Source, Step, Walker, ended};
 use crate::trace::path::{Change, Kind, Protocol, Tuple};
 
 impl Walker<'_> {
-    pub(super) fn from_pod(&mut self, node: &str, own: IpAddr) -> Step<Source> {
+    pub(super) fn pod_sends(&mut self, node: &str, own: IpAddr) -> Step<Source> {
         let called = self.called(own);
         let facts = self.facts.node(node)?;
         let Some(pod) = facts.pods.iter().find(|pod| pod.address == own).cloned() else {
@@ -16,8 +16,8 @@ impl Walker<'_> {
             return Err(ended("no-pod", words, called));
         };
         let does = if self.answers { "answers" } else { "sends" };
-        self.hop(Some(node), Kind::Application, &called, "the pod", does);
-        if !self.answers && self.protocol == Protocol::Tcp && facts.socket_path {
+        self.hop(Some(node), (Kind::Application, "the pod"), &called, does);
+        if !self.answers && self.protocol == Protocol::Tcp && facts.socket_path && !pod.packets {
             self.connect(node)?;
         }
         if self.tuple.to.address == own {
@@ -26,9 +26,8 @@ impl Walker<'_> {
         let does = format!("eth0 in the pod to {} on the node", pod.interface);
         self.hop(
             Some(node),
-            Kind::PodInterface,
+            (Kind::PodInterface, "CNI plugin (ADD)"),
             &called,
-            "CNI plugin (ADD)",
             does,
         )
         .shown_by = Some(format!("ip link show {}", pod.interface));
@@ -36,9 +35,8 @@ impl Walker<'_> {
         let program = format!("{} ingress", pod.interface);
         let hop = self.hop(
             Some(node),
-            Kind::FromPod,
+            (Kind::FromPod, "flatnet from_pod"),
             program,
-            "flatnet",
             "the source is its own",
         );
         hop.shown_by = Some(format!("tc filter show dev {} ingress", pod.interface));
@@ -71,7 +69,12 @@ impl Walker<'_> {
             Protocol::Tcp => "connect()",
             Protocol::Udp => "sendto()",
         };
-        self.hop(Some(node), Kind::Connect, call, "flatnet", "no frontend");
+        self.hop(
+            Some(node),
+            (Kind::Connect, "flatnet (socket)"),
+            call,
+            "no frontend",
+        );
         let Some(chosen) = self.settle(chosen)? else {
             return Ok(());
         };
@@ -107,16 +110,15 @@ impl Walker<'_> {
             if shaped {
                 self.hop(
                     Some(node),
-                    Kind::Stack,
+                    (Kind::Stack, "node's kernel"),
                     "queues",
-                    "node's kernel",
                     "bandwidth is limited",
                 );
             }
-            return self.into_pod(node, to);
+            return self.deliver_to_pod(node, to);
         }
         if facts.addresses.contains(&to) {
-            return self.into_node(node, to);
+            return self.deliver_to_node(node, to);
         }
         let from = self.tuple.from.address;
         // A source of the node's own is refused by the kernel's input check, so ask as the node.

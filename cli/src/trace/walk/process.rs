@@ -6,10 +6,10 @@ use super::{Source, Step, Walker};
 use crate::trace::path::{Kind, Protocol};
 
 impl Walker<'_> {
-    pub(super) fn from_process(&mut self, node: &str) -> Step<Source> {
+    pub(super) fn process_sends(&mut self, node: &str) -> Step<Source> {
         let does = if self.answers { "answers" } else { "sends" };
         let place = format!("a process of {node}");
-        self.hop(Some(node), Kind::Application, place, "the node", does);
+        self.hop(Some(node), (Kind::Application, "the node"), place, does);
         let facts = self.facts.node(node)?;
         if !self.answers {
             let to = self.tuple.to.address;
@@ -30,18 +30,18 @@ impl Walker<'_> {
         let pods = facts.pods.iter().find(|pod| pod.address == to);
         if let Some(interface) = pods.map(|pod| pod.interface.clone()) {
             self.routed(node, &route);
-            self.to_pod(node, &interface)?;
-            return self.into_pod(node, to);
+            self.pass_to_pod(node, &interface)?;
+            return self.deliver_to_pod(node, to);
         }
         self.leave(node, &route)
     }
 
     /// The program at the egress of a pod's interface.
-    fn to_pod(&mut self, node: &str, interface: &str) -> Step<()> {
+    fn pass_to_pod(&mut self, node: &str, interface: &str) -> Step<()> {
         let turned = self.translate(node, Hook::ToPod)?;
         let place = format!("{interface} egress");
         let does = "the node's own packet to the pod";
-        let hop = self.hop(Some(node), Kind::ToPod, place, "flatnet", does);
+        let hop = self.hop(Some(node), (Kind::ToPod, "flatnet to_pod"), place, does);
         hop.shown_by = Some(format!("tc filter show dev {interface} egress"));
         self.tell(turned);
         Ok(())

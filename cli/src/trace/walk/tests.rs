@@ -21,6 +21,7 @@ struct World {
     listens: bool,
     tunnel: bool,
     affinity: u32,
+    packets: bool,
 }
 
 impl Default for World {
@@ -33,6 +34,7 @@ impl Default for World {
             listens: true,
             tunnel: false,
             affinity: 0,
+            packets: false,
         }
     }
 }
@@ -66,6 +68,7 @@ impl World {
             address: ip(&format!("10.244.{number}.{last}")),
             interface: format!("fn{last}"),
             shaped: false,
+            packets: self.packets,
         };
         let interface = |name: &str, kind: &str| Interface {
             name: name.to_owned(),
@@ -108,7 +111,7 @@ impl World {
 
     fn services(&self, at: SocketAddr) -> Vec<Service> {
         let kind = match (at.ip().to_string().as_str(), at.port()) {
-            ("10.96.0.1", 80) => "cluster-ip",
+            ("10.96.0.1", _) => "cluster-ip",
             ("172.30.0.11" | "172.30.0.12", 30080) => "node-port",
             _ => return vec![],
         };
@@ -143,7 +146,7 @@ impl World {
             node_port: Some(30080),
             frontends: vec![Frontend {
                 address: at.ip(),
-                port: at.port(),
+                port: if kind == "cluster-ip" { 80 } else { at.port() },
                 kind: kind.to_owned(),
                 programmed: "yes".to_owned(),
                 inside: side.clone(),
@@ -361,6 +364,17 @@ fn affinity_leaves_the_choice_to_the_packet() {
 }
 
 #[test]
+fn a_pod_that_says_no_to_the_socket_path_is_translated_by_packets() {
+    let world = World {
+        packets: true,
+        ..World::default()
+    };
+    let [there, _] = path(&world, pod(), "10.96.0.1:80", Protocol::Tcp);
+    assert!(there.contains("n1:from-pod[to]"), "{there}");
+    assert!(!there.contains("connect"), "{there}");
+}
+
+#[test]
 fn where_it_dies_is_told() {
     let world = World::default();
     let nobody = |drops| World {
@@ -402,6 +416,7 @@ fn where_it_dies_is_told() {
             "nobody-listens",
             Kind::Listener,
         ),
+        (&world, pod(), "10.96.0.1:81", "no-such-port", Kind::FromPod),
         (&world, pod(), "203.0.113.9:1", "no-route", Kind::Stack),
         (
             &world,

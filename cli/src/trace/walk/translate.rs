@@ -7,7 +7,7 @@ use proxy_agent::local::api::{Service, Side};
 
 use super::{Step, Undo, Walker, ended};
 use crate::trace::facts::Front;
-use crate::trace::path::{Change, End, Tuple};
+use crate::trace::path::{Change, End, Protocol, Tuple};
 
 /// Where a program looks at packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,9 @@ impl Walker<'_> {
         if let Some(front) = self.facts.front(node, to, self.protocol)? {
             return self.of_service(node, &front, outside).map(Some);
         }
+        if let Some(service) = self.facts.cluster_ip(node, to)? {
+            return Err(no_port(service, to, self.protocol));
+        }
         let facts = self.facts.node(node)?;
         if !facts.addresses.contains(&to.ip()) {
             return Ok(None);
@@ -167,7 +170,12 @@ impl Walker<'_> {
             1 => "its one endpoint".to_owned(),
             count => format!("one of {count} endpoints"),
         };
-        let kind = frontend.kind.replace('-', " ");
+        let kind = match frontend.kind.as_str() {
+            "cluster-ip" => "cluster IP",
+            "node-port" => "NodePort",
+            "external-ip" => "external IP",
+            _ => "load balancer's address",
+        };
         let slice = slice.unwrap_or_default();
         Ok(Chosen {
             endpoint: *endpoint,
@@ -184,6 +192,14 @@ impl Walker<'_> {
             .iter()
             .any(|range| range.contains(&client))
     }
+}
+
+/// A cluster IP at a port that the Service has not.
+fn no_port(service: &Service, to: SocketAddr, protocol: Protocol) -> super::Stop {
+    let name = format!("{}/{}", service.namespace, service.name);
+    let (port, protocol) = (to.port(), protocol.of_service());
+    let words = format!("refused: Service {name} has no port {port} over {protocol}");
+    ended("no-such-port", words, format!("Service {name}"))
 }
 
 fn nobody(side: &Side, name: &str) -> super::Stop {

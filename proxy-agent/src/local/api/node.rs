@@ -55,6 +55,8 @@ pub struct Pod {
     pub interface: String,
     /// Whether another plugin limits its bandwidth, so that its packets stay on the node's stack.
     pub shaped: bool,
+    /// Whether it said no to the socket path, so that its connections are translated by packets.
+    pub packets: bool,
 }
 
 /// A port of the node that is a pod's.
@@ -130,7 +132,7 @@ pub struct Probe {
     pub answer: String,
     /// Milliseconds until then.
     pub milliseconds: f64,
-    /// The source that the kernel chose.
+    /// The source port that the kernel chose; the address is the unspecified one.
     pub from: Option<SocketAddr>,
     /// The error, in the kernel's words.
     pub words: Option<String>,

@@ -135,6 +135,7 @@ impl Feeder {
         command.arg("--cgroup-root").arg(&node.cgroup);
         command.arg("--cni-conf-dir").arg(room.path("cni"));
         command.arg("--cni-data-dir").arg(room.path("leases"));
+        command.arg("--socket").arg(room.path("agent.sock"));
         command.stdout(said.try_clone()?).stderr(said);
         let child = inside(&node.netns, || {
             command.spawn().context("cannot start flatnet-agent")

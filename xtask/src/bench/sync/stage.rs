@@ -154,6 +154,7 @@ impl<'a> Agent<'a> {
         command.arg("--cgroup-root").arg(stage.cgroup.dir());
         command.arg("--cni-conf-dir").arg(room.path("cni"));
         command.arg("--cni-data-dir").arg(room.path("leases"));
+        command.arg("--socket").arg(room.path("agent.sock"));
         command.args(["--endpoint-slots", &slots.max(1024).to_string()]);
         let said = File::create(&log)?;
         command.stdout(said.try_clone()?).stderr(said);
