@@ -15,6 +15,7 @@ mod api;
 mod drops;
 mod endpoints;
 mod flows;
+mod host;
 mod services;
 mod status;
 mod trace;
@@ -52,6 +53,11 @@ enum Command {
     Drops(drops::Args),
     /// The path of a packet, hop by hop, with who runs each; and where it dies.
     Trace(trace::Args),
+    /// What keeps this node from working, a line each with its remedy. Ends in 0 if nothing does,
+    /// in 1 if it works but not in full, in 2 if it does not.
+    Doctor(host::HostArgs),
+    /// Removes flatnet from this node, and nothing that is not its own. Pods lose their network.
+    Uninstall(host::HostArgs),
     /// Asks this node's agent and prints its answer as it comes.
     #[command(hide = true)]
     Api(api::Args),
@@ -77,6 +83,8 @@ async fn run(at: &Where, command: Command) -> Result<ExitCode, CliError> {
         Command::Flows(args) => flows::run(at, &args).await,
         Command::Drops(args) => drops::run(at, &args).await,
         Command::Trace(args) => trace::run(at, &args).await,
+        Command::Doctor(args) => Err(host::run(at, "doctor", &args)),
+        Command::Uninstall(args) => Err(host::run(at, "uninstall", &args)),
         Command::Api(args) => api::run(at, &args).await,
     }
 }

@@ -6,6 +6,7 @@ mod valid;
 
 use std::path::PathBuf;
 
+use proxy_abi::ownership::map::Pin;
 use proxy_abi::ownership::{
     ANNOTATIONS_CAPABILITY, DEFAULT_BPFFS, PIN_LINKS, PIN_MAPS, PIN_PROGRAMS, PIN_ROOT,
     SOCKET_PATH_ANNOTATION,
@@ -72,7 +73,10 @@ impl Places {
 
     /// Pin of a map that the agent made.
     pub(crate) fn map_pin(&self, map: &str) -> PathBuf {
-        self.bpffs.join(PIN_ROOT).join(PIN_MAPS).join(map)
+        self.bpffs
+            .join(PIN_ROOT)
+            .join(PIN_MAPS)
+            .join(Pin::of(map).to_string())
     }
 
     /// Folder of the pinned links.

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use crate::namespaces::Placement;
+use crate::namespaces::{Placement, Root};
 use crate::places::Places;
 
 /// One container as seen from the door.
@@ -28,6 +28,8 @@ pub(crate) struct Entry {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) working_dir: Option<PathBuf>,
     pub(crate) path: OsString,
+    /// Its file system and its rights; absent: this machine's, and all.
+    pub(crate) root: Option<Root>,
 }
 
 impl Entry {
@@ -65,6 +67,9 @@ impl Entry {
         let mut placement = Placement::default()
             .netns(&self.netns)?
             .cgroup(&self.cgroup)?;
+        if let Some(root) = &self.root {
+            placement = placement.root(root)?;
+        }
         for (source, target) in &self.binds {
             // The lab makes no files outside its own directories, not even to mount over.
             if target.exists() {

@@ -34,6 +34,8 @@ pub(crate) struct Options {
     /// Of the API server on 127.0.0.1; 0 takes any.
     pub(crate) port: u16,
     pub(crate) dns: bool,
+    /// The product as an image archive, to be installed by the cluster's user.
+    pub(crate) image: Option<PathBuf>,
 }
 
 impl Options {
@@ -62,6 +64,9 @@ impl Options {
         if let Some(programs) = &self.programs {
             flag("--programs", programs.into());
         }
+        if let Some(image) = &self.image {
+            flag("--image", image.into());
+        }
         arguments
     }
 
@@ -70,9 +75,11 @@ impl Options {
         if self.network.families.has_v6() && !Path::new("/proc/sys/net/ipv6").exists() {
             return Err(LabError::NoIpv6);
         }
-        let needed = [agent::BINARY]
+        let bare = self.image.is_some();
+        let needed = (!bare).then_some(agent::BINARY);
+        let needed = needed
             .into_iter()
-            .chain(self.dns.then_some(DNS_PROGRAM));
+            .chain((self.dns && !bare).then_some(DNS_PROGRAM));
         let missing = needed.filter(|program| !self.bin_dir.join(program).is_file());
         let programs: Vec<_> = missing.map(str::to_owned).collect();
         if programs.is_empty() {

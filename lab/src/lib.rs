@@ -11,6 +11,7 @@ pub mod handle;
 mod demo;
 pub mod exercise;
 mod launch;
+mod image;
 mod lock;
 mod serve;
 mod settings;

@@ -108,7 +108,9 @@ pub(crate) struct PodSpec {
     pub(crate) node_name: String,
     pub(crate) node_selector: Labels,
     pub(crate) containers: Vec<Container>,
-    pub(crate) init_containers: Vec<Value>,
+    pub(crate) init_containers: Vec<Container>,
+    pub(crate) volumes: Vec<Value>,
+    pub(crate) security_context: Value,
     pub(crate) restart_policy: String,
     pub(crate) host_network: bool,
     pub(crate) dns_policy: String,
@@ -146,6 +148,8 @@ pub(crate) struct Container {
     pub(crate) readiness_probe: Option<Probe>,
     pub(crate) liveness_probe: Option<Probe>,
     pub(crate) lifecycle: Lifecycle,
+    pub(crate) volume_mounts: Vec<Value>,
+    pub(crate) security_context: Value,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

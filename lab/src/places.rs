@@ -174,6 +174,21 @@ impl Places {
         self.state().join("cni").join(node).join("net.d")
     }
 
+    /// Where a node's container runtime looks for CNI plugins, if the lab installs none itself.
+    pub(crate) fn cni_bin(&self, node: &str) -> PathBuf {
+        self.state().join("cni").join(node).join("bin")
+    }
+
+    /// What a node's CNI plugins see as /var/lib, likewise.
+    pub(crate) fn var_lib(&self, node: &str) -> PathBuf {
+        self.state().join("cni").join(node).join("var-lib")
+    }
+
+    /// Where the image is unpacked.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.state().join("image")
+    }
+
     /// Where a node's address management keeps its leases.
     pub(crate) fn cni_data(&self, node: &str) -> PathBuf {
         self.state().join("cni").join(node).join("networks")
@@ -187,6 +202,11 @@ impl Places {
     /// The socket of a node's agent.
     pub(crate) fn socket(&self, node: &str) -> PathBuf {
         self.sockets().join(format!("{node}.sock"))
+    }
+
+    /// What a node's agent keeps for the next one.
+    pub(crate) fn agent_state(&self, node: &str) -> PathBuf {
+        self.state().join("nodes").join(node).join("state")
     }
 
     /// The process id of a node's running agent.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::image::Image;
 use crate::network::Network;
 use crate::node::Node;
 use crate::places::Places;
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) bin_dir: PathBuf,
     /// The eBPF object for the agent; absent: the agent's own default.
     pub(crate) programs: Option<PathBuf>,
+    /// The product as an image: it is for the cluster's user to install, from manifests.
+    pub(crate) image: Option<Image>,
 }
 
 impl Settings {
@@ -32,9 +35,18 @@ impl Settings {
         joined(&self.bin_dir, &system)
     }
 
-    /// CNI_PATH for the plugins.
-    pub(crate) fn cni_path(&self) -> OsString {
-        joined(&self.bin_dir, CNI_DIRS.join(":").as_ref())
+    /// CNI_PATH for the plugins of a node.
+    pub(crate) fn cni_path(&self, places: &Places, node: &str) -> OsString {
+        let own = match self.image {
+            Some(_) => places.cni_bin(node),
+            None => self.bin_dir.clone(),
+        };
+        joined(&own, CNI_DIRS.join(":").as_ref())
+    }
+
+    /// The image, if `name` is its name.
+    pub(crate) fn image(&self, name: &str) -> Option<&Image> {
+        self.image.as_ref().filter(|image| image.name == name)
     }
 
     pub(crate) fn node(&self, name: &str) -> Option<&Node> {

@@ -10,6 +10,8 @@ mod stage;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use lab::Lab;
@@ -20,8 +22,10 @@ use serde_json::{Value, json};
 use stage::place::Place;
 use stage::{PATIENCE, product_of, programs_copied};
 
-const DEPLOYMENT: &str = include_str!("../../dns/manifests/deployment.yaml");
-const DAEMONSET: &str = include_str!("../../dns/manifests/daemonset.yaml");
+/// Once for the cluster, and on every node: folders of `kind-config/manifests`.
+const ONCE: &str = "dns";
+const EVERY_NODE: &str = "dns-every-node";
+const OPTIONS: &str = include_str!("../../kind-config/manifests/flatnet.env");
 
 /// Who asks: a pod on each node.
 const CLIENTS: &str = "\
@@ -37,6 +41,17 @@ const SERVERS: [&str; 2] = ["10.96.0.10", "fd00:10:96::a"];
 /// A type that nobody else asks for, to count questions by.
 const KIND: &str = "MX";
 
+/// What `kubectl apply -k` would send of a folder.
+fn rendered(folder: &str) -> String {
+    let room = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the crate is");
+    let path = Path::new(&room)
+        .join("../kind-config/manifests")
+        .join(folder);
+    let mut command = Command::new("kubectl");
+    command.arg("kustomize").arg(path);
+    stage::output(command)
+}
+
 /// The manifest's object of this kind.
 fn object(manifest: &str, kind: &str) -> Value {
     let mut objects = serde_yaml_ng::Deserializer::from_str(manifest)
@@ -50,7 +65,15 @@ fn for_the_lab(pod: &mut Value) {
     let context = pod["spec"]["securityContext"].clone();
     let container = &mut pod["spec"]["containers"][0];
     let address = "http://$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)";
-    container["env"] = json!([{"name": "FLATNET_API_SERVER", "value": address}]);
+    let mut variables = vec![json!({"name": "FLATNET_API_SERVER", "value": address})];
+    let set = OPTIONS.lines().filter(|line| !line.starts_with('#'));
+    variables.extend(
+        set.filter_map(|line| line.split_once('='))
+            .map(|(name, value)| json!({"name": name, "value": value})),
+    );
+    container["env"] = json!(variables);
+    // The ConfigMap, which holds these options, is another folder's.
+    container["envFrom"] = json!([]);
 
     let own = &container["securityContext"];
     assert_eq!(own["capabilities"], json!({"drop": ["ALL"]}));
@@ -170,7 +193,7 @@ fn the_manifests_run_as_they_say() {
         families: Families::Dual,
         ..Network::default()
     };
-    let tools = ["dig", "setpriv"];
+    let tools = ["dig", "kubectl", "setpriv"];
     let Some(lab) = product_of(bin_dir.path(), "dns-manifests", 2, network, &tools) else {
         return;
     };
@@ -179,9 +202,9 @@ fn the_manifests_run_as_they_say() {
     // The lab's own makes place.
     without_dns(&lab);
 
-    let mut deployment = object(DEPLOYMENT, "Deployment");
+    let mut deployment = object(&rendered(ONCE), "Deployment");
     for_the_lab(&mut deployment["spec"]["template"]);
-    patch_service(&lab, DEPLOYMENT);
+    patch_service(&lab, &rendered(ONCE));
     lab.apply(&deployment.to_string()).expect("the Deployment");
     let two = wait_copies(&lab, "two copies", |copies| copies.len() == 2);
     assert_ne!(two[0].1, two[1].1, "spread over the nodes");
@@ -233,9 +256,9 @@ fn walk(dir: &std::path::Path) -> Vec<String> {
 
 /// The DaemonSet: each node's pods are answered by the node's own copy.
 fn on_every_node(lab: &Lab) {
-    let service = patch_service(lab, DAEMONSET);
+    let service = patch_service(lab, &rendered(EVERY_NODE));
     assert_eq!(service["spec"]["internalTrafficPolicy"], "Local");
-    let mut template = object(DAEMONSET, "DaemonSet")["spec"]["template"].clone();
+    let mut template = object(&rendered(EVERY_NODE), "DaemonSet")["spec"]["template"].clone();
     for_the_lab(&mut template);
     for node in ["node1", "node2"] {
         let mut pod = template.clone();

@@ -6,7 +6,7 @@
 
 /// Folder below a bpffs mount that holds all pins: `maps/`, `programs/`, `links/`.
 pub const PIN_ROOT: &str = "flatnet";
-/// Pinned maps, one file a map, named as in [`map`].
+/// Pinned maps, one file a map, named as [`map::Pin`] says.
 pub const PIN_MAPS: &str = "maps";
 /// Pinned programs, one file a program, named as in [`program`].
 pub const PIN_PROGRAMS: &str = "programs";
@@ -15,6 +15,8 @@ pub const PIN_LINKS: &str = "links";
 
 /// Names of the maps, as the object file and the pins have them.
 pub mod map {
+    use core::fmt;
+
     /// [`crate::FrontendKey`] -> [`crate::Frontend`].
     pub const FRONTENDS: &str = "frontends";
     /// Slot (u32) -> [`crate::Endpoint`].
@@ -49,6 +51,64 @@ pub mod map {
     pub const SOURCE_RANGES: &str = "source_ranges";
     /// [`crate::Counter`] -> u64 on each CPU.
     pub const COUNTERS: &str = "counters";
+
+    /// The layout of each map's keys and values: to be counted up with every change of their
+    /// bytes or of what these mean. A map of another layout is another map, pinned beside the old
+    /// one until no program uses that any more.
+    pub const LAYOUTS: [(&str, u32); 17] = [
+        (FRONTENDS, 1),
+        (ENDPOINTS, 1),
+        (FLOWS, 1),
+        (OPENINGS, 1),
+        (WAYS, 1),
+        (SOCKET_PEERS, 1),
+        (PODS, 1),
+        (PACKET_PODS, 1),
+        (HOST_PORTS, 1),
+        (NODE_ADDRESSES, 1),
+        (INSIDE, 1),
+        (UPLINKS, 1),
+        (THIS_NODE, 1),
+        (AFFINITY, 1),
+        (FRAGMENTS, 1),
+        (SOURCE_RANGES, 1),
+        (COUNTERS, 1),
+    ];
+
+    /// The layout of a map.
+    #[must_use]
+    pub fn layout(name: &str) -> u32 {
+        let row = LAYOUTS.iter().find(|(known, _)| *known == name);
+        row.map_or(1, |(_, layout)| *layout)
+    }
+
+    /// The file name of a map's pin: its name, and from the second layout on `-` and the layout.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Pin<'a> {
+        /// The map.
+        pub name: &'a str,
+        /// Its layout.
+        pub layout: u32,
+    }
+
+    impl<'a> Pin<'a> {
+        /// The pin of a map in the layout that this code knows.
+        #[must_use]
+        pub fn of(name: &'a str) -> Self {
+            let layout = layout(name);
+            Self { name, layout }
+        }
+    }
+
+    impl fmt::Display for Pin<'_> {
+        fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let Self { name, layout } = self;
+            match layout {
+                1 => out.write_str(name),
+                _ => write!(out, "{name}-{layout}"),
+            }
+        }
+    }
 }
 
 /// Names of the programs, as the object file and the pins have them.
@@ -131,3 +191,19 @@ pub const ANNOTATIONS_CAPABILITY: &str = "io.kubernetes.cri.pod-annotations";
 pub const AGENT_SOCKET: &str = "/run/flatnet/agent.sock";
 /// Where bpffs is mounted unless told otherwise.
 pub const DEFAULT_BPFFS: &str = "/sys/fs/bpf";
+
+#[cfg(test)]
+mod tests {
+    use super::map::{self, Pin};
+
+    #[test]
+    fn a_pin_names_its_layout_from_the_second_on() {
+        let text = |layout| {
+            let name = map::FLOWS;
+            Pin { name, layout }.to_string()
+        };
+        assert_eq!(text(1), "flows");
+        assert_eq!(text(2), "flows-2");
+        assert_eq!(Pin::of(map::FLOWS).layout, map::layout(map::FLOWS));
+    }
+}

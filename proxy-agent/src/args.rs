@@ -16,6 +16,9 @@ use crate::plan::ports::{self, Ports};
 pub use flows::FlowOptions;
 pub use services::{Bind, ServiceOptions};
 
+/// A reboot forgets what is there, as it forgets what that is about.
+const STATE_DIR: &str = "/run/flatnet";
+
 /// The agent of a flatnet node: keeps eBPF programs, maps and routes as the cluster says.
 #[derive(Debug, Parser)]
 #[command(name = "flatnet-agent", version)]
@@ -32,6 +35,71 @@ pub enum Command {
     Run(Options),
     /// Prints what `run` would change now, an operation a line, and changes nothing.
     Diff(Options),
+    /// Makes the node ready for `run`, as an init container with more rights: puts the CNI plugin
+    /// where the container runtime looks for it, and mounts a bpffs where there is none.
+    Prepare(PrepareOptions),
+    /// Says what keeps this node from working: a line for each thing, with its remedy. Ends in 0 if
+    /// there is none, in 1 if the node works but not in full, in 2 if it does not.
+    Doctor(DoctorOptions),
+    /// Removes flatnet from this node: its links, programs, maps, interfaces, routes and files,
+    /// and nothing that is not its own. Pods lose their network. To be run when no agent does.
+    Uninstall(UninstallOptions),
+}
+
+/// What [`Command::Prepare`] needs to know.
+#[derive(Clone, Debug, Args)]
+pub struct PrepareOptions {
+    /// Where bpffs is, or is to be, mounted.
+    #[arg(long, env = "FLATNET_BPFFS", default_value = DEFAULT_BPFFS)]
+    pub bpffs: PathBuf,
+    /// The CNI plugin to install.
+    #[arg(
+        long,
+        env = "FLATNET_CNI_PLUGIN",
+        default_value = "/usr/bin/flatnet-cni"
+    )]
+    pub cni_plugin: PathBuf,
+    /// Where the container runtime looks for CNI plugins.
+    #[arg(long, env = "FLATNET_CNI_BIN_DIR", default_value = "/opt/cni/bin")]
+    pub cni_bin_dir: PathBuf,
+}
+
+/// What [`Command::Doctor`] needs to know: what `run` does, and where the plugin is.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorOptions {
+    /// The agent's own.
+    #[command(flatten)]
+    pub agent: Options,
+    /// Where the container runtime looks for CNI plugins.
+    #[arg(long, env = "FLATNET_CNI_BIN_DIR", default_value = "/opt/cni/bin")]
+    pub cni_bin_dir: PathBuf,
+}
+
+/// What [`Command::Uninstall`] needs to know: where things are, as `run` and `prepare` have it.
+#[derive(Clone, Debug, Args)]
+pub struct UninstallOptions {
+    /// Where bpffs is mounted.
+    #[arg(long, env = "FLATNET_BPFFS", default_value = DEFAULT_BPFFS)]
+    pub bpffs: PathBuf,
+    /// Where kernel parameters are.
+    #[arg(long, env = "FLATNET_PROC_SYS", default_value = "/proc/sys")]
+    pub proc_sys: PathBuf,
+    /// Where the agent kept which values they had.
+    #[arg(long, env = "FLATNET_STATE_DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+    /// Where the container runtime reads CNI configurations.
+    #[arg(long, env = "FLATNET_CNI_CONF_DIR", default_value = "/etc/cni/net.d")]
+    pub cni_conf_dir: PathBuf,
+    /// Where it looks for CNI plugins.
+    #[arg(long, env = "FLATNET_CNI_BIN_DIR", default_value = "/opt/cni/bin")]
+    pub cni_bin_dir: PathBuf,
+    /// Where the CNI plugin keeps its leases.
+    #[arg(
+        long,
+        env = "FLATNET_CNI_DATA_DIR",
+        default_value = "/var/lib/cni/networks"
+    )]
+    pub cni_data_dir: PathBuf,
 }
 
 /// What the agent needs to know.
@@ -50,9 +118,18 @@ pub struct Options {
     /// Where bpffs is mounted.
     #[arg(long, env = "FLATNET_BPFFS", default_value = DEFAULT_BPFFS)]
     pub bpffs: PathBuf,
-    /// The cgroup2 folder that holds every process of this node and its pods.
-    #[arg(long, env = "FLATNET_CGROUP_ROOT", default_value = "/sys/fs/cgroup")]
-    pub cgroup_root: PathBuf,
+    /// The cgroup2 folder that holds every process of this node and its pods; without it, the one
+    /// nearest to the root among those that are mounted here.
+    #[arg(long, env = "FLATNET_CGROUP_ROOT")]
+    pub cgroup_root: Option<PathBuf>,
+    /// Where kernel parameters are, for a pod that may not write below /proc/sys and mounts
+    /// /proc/sys/net from the node.
+    #[arg(long, env = "FLATNET_PROC_SYS", default_value = "/proc/sys")]
+    pub proc_sys: PathBuf,
+    /// Where the agent keeps what the next one or `uninstall` must know: which values kernel
+    /// parameters had.
+    #[arg(long, env = "FLATNET_STATE_DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
     /// Where the container runtime reads CNI configurations.
     #[arg(long, env = "FLATNET_CNI_CONF_DIR", default_value = "/etc/cni/net.d")]
     pub cni_conf_dir: PathBuf,
@@ -108,6 +185,9 @@ pub struct Options {
     /// Whether programs hang on interfaces by tcx links; without it, as the kernel can.
     #[arg(long, env = "FLATNET_TCX", hide = true)]
     pub tcx: Option<bool>,
+    /// Maps in another layout than this version's, to try what an upgrade does.
+    #[arg(long, env = "FLATNET_MAP_LAYOUTS", hide = true, value_delimiter = ',', value_parser = layout)]
+    pub map_layouts: Vec<(String, u32)>,
     /// What concerns Services.
     #[command(flatten)]
     pub services: ServiceOptions,
@@ -124,6 +204,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
         _ => Err("expected whole seconds from 1 to 86400".into()),
     }
+}
+
+fn layout(text: &str) -> Result<(String, u32), String> {
+    let pair = text.split_once('=');
+    let pair = pair.and_then(|(name, layout)| Some((name.to_owned(), layout.parse().ok()?)));
+    pair.ok_or_else(|| "expected MAP=NUMBER".into())
 }
 
 #[cfg(test)]

@@ -12,7 +12,10 @@ pub mod plan;
 
 pub mod kernel;
 
+pub mod doctor;
 pub mod pass;
+pub mod prepare;
 pub mod run;
 pub mod serve;
 pub mod local;
+pub mod uninstall;

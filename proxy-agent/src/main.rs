@@ -5,22 +5,25 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use proxy_agent::args::{Cli, Command};
-use proxy_agent::run;
+use proxy_agent::{doctor, prepare, run, uninstall};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     start_log();
-    let result = match command {
+    let done: anyhow::Result<()> = match command {
         Command::Run(options) => {
             let version = env!("CARGO_PKG_VERSION");
             tracing::info!(version, node = options.node_name, "flatnet-agent");
-            run::run(options).await
+            run::run(options).await.map_err(Into::into)
         }
-        Command::Diff(options) => run::diff(options).await,
+        Command::Diff(options) => run::diff(options).await.map_err(Into::into),
+        Command::Doctor(options) => return doctor::doctor(&options).await,
+        Command::Uninstall(options) => uninstall::tell(&options).await,
+        Command::Prepare(options) => prepare::prepare(&options).map_err(Into::into),
     };
-    match result {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("flatnet-agent: {error}");

@@ -12,11 +12,14 @@ mod plan;
 use std::collections::BTreeSet;
 use std::io;
 use std::mem;
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use cluster_model::{Here, ServiceName};
 
 use crate::args::Options;
+use crate::kernel::cgroup::{self, CgroupError};
+use crate::kernel::earlier;
 use crate::kernel::links::LinksError;
 use crate::kernel::maps::{MapsError, ServiceMaps};
 use crate::kernel::pins::{Pins, PinsError};
@@ -29,6 +32,7 @@ use crate::plan::node_ports::NodePortRule;
 use crate::plan::services::{Contest, Observed as Held, Planned, Table, Wishes};
 use crate::serve::Fill;
 
+use observe::Doors;
 pub use observe::{Observed, Waiting};
 pub use plan::Plan;
 pub use wish::{Wish, wishes};
@@ -39,6 +43,12 @@ pub enum PassError {
     /// The folders of the pins.
     #[error(transparent)]
     Pins(#[from] PinsError),
+    /// The node's cgroup.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// Pins of another version.
+    #[error("cannot look at or remove pins of another version: {0}")]
+    Earlier(io::Error),
     /// The kernel half.
     #[error(transparent)]
     Programs(#[from] ProgramsError),
@@ -73,6 +83,8 @@ pub enum PassError {
 pub struct Node {
     options: Options,
     pins: Pins,
+    /// The cgroup2 folder that holds every process of the node.
+    cgroup: PathBuf,
     netlink: Netlink,
     /// The kernel half as loaded at start. Kept, so that an audit compares without loading again.
     loaded: Option<Loaded>,
@@ -94,12 +106,15 @@ impl Node {
     /// A node that nothing has been done to yet.
     ///
     /// # Errors
-    /// If there is no bpffs where the options say.
+    /// If there is no bpffs where the options say, or no cgroup2.
     pub fn new(options: Options, netlink: Netlink) -> Result<Self, PassError> {
-        let pins = Pins::below(&options.bpffs)?;
+        let layouts = options.map_layouts.iter().cloned();
+        let pins = Pins::below(&options.bpffs)?.with_layouts(layouts);
+        let cgroup = cgroup::root(options.cgroup_root.as_deref())?;
         Ok(Self {
             options,
             pins,
+            cgroup,
             netlink,
             loaded: None,
             services: None,
@@ -122,7 +137,12 @@ impl Node {
             flows: self.options.flow_table_size,
             endpoints: self.options.endpoint_slots,
         };
+        let fresh = !programs::maps_exist(&self.pins);
         self.loaded = Some(programs::load(&self.options.programs, &self.pins, sizes)?);
+        if fresh {
+            let earlier = earlier::observe(&self.pins).map_err(PassError::Earlier)?;
+            earlier::carry(&self.pins, &earlier)?;
+        }
         Ok(())
     }
 
@@ -233,7 +253,12 @@ impl Node {
     }
 
     async fn observe(&self, wish: &Wish) -> Result<(Observed, Vec<Waiting>), PassError> {
-        observe::observe(wish.nodes.clone(), &self.options, &self.pins, &self.netlink).await
+        let doors = Doors {
+            pins: &self.pins,
+            cgroup: &self.cgroup,
+            netlink: &self.netlink,
+        };
+        observe::observe(wish.nodes.clone(), &self.options, doors).await
     }
 
     fn plan(&mut self, wish: Wish, observed: &Observed) -> Result<Plan, PassError> {

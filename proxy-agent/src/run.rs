@@ -119,6 +119,7 @@ async fn keep(options: Options) -> Result<(), StartError> {
         audit_interval,
         retry: RETRY_FIRST,
         waiting: Vec::new(),
+        settled: false,
     };
     loop {
         let next = keeper.full().await;
@@ -140,6 +141,8 @@ struct Keeper {
     audit_interval: Duration,
     retry: Duration,
     waiting: Vec<Waiting>,
+    /// Whether all was as the cluster says when the last pass ended.
+    settled: bool,
 }
 
 impl Keeper {
@@ -152,6 +155,9 @@ impl Keeper {
                 if !probe::socket_programs_work() {
                     waiting.push(Waiting::SocketPrograms);
                 }
+                if mem::replace(&mut self.settled, true) {
+                    self.serve.repaired(&plan.repairs());
+                }
                 if !plan.is_empty() {
                     tracing::info!(operations = plan.len(), "the node is as the cluster says");
                 }
@@ -159,6 +165,7 @@ impl Keeper {
                 Instant::now() + self.audit_interval
             }
             Err(error) => {
+                self.settled = false;
                 let retry = self.retry;
                 tracing::error!(retry_in = ?retry, "{error}");
                 self.retry = (retry * 2).min(RETRY_LAST);
@@ -171,6 +178,10 @@ impl Keeper {
         self.here = self.node.here().await?;
         // The pass sees these changes, too; they need none of their own.
         self.unplanned.merge(self.feed.take_changes());
+        if !self.unplanned.is_empty() {
+            // What differs now need not have been changed by somebody else.
+            self.settled = false;
+        }
         let changes = mem::take(&mut self.unplanned).changes;
         let begun = self.serve.begin_full(changes);
         let (wish, seen) = {
@@ -206,6 +217,7 @@ impl Keeper {
                 return;
             }
             if !self.changed(dirty) {
+                self.settled = false;
                 return;
             }
         }
@@ -238,6 +250,9 @@ impl Keeper {
 
     /// Says what the node waits for, once.
     fn announce(&mut self, waiting: Vec<Waiting>) {
+        let blocking = waiting.iter().filter(|waiting| waiting.blocks());
+        self.serve
+            .waiting(blocking.map(ToString::to_string).collect());
         for new in waiting.iter().filter(|new| !self.waiting.contains(new)) {
             tracing::warn!("waiting: {new}");
         }
@@ -247,7 +262,11 @@ impl Keeper {
     }
 }
 
-async fn feed(options: &Options) -> Result<Feed, StartError> {
+/// A view of the cluster that fills by itself.
+///
+/// # Errors
+/// [`StartError::Connect`].
+pub(crate) async fn feed(options: &Options) -> Result<Feed, StartError> {
     let client =
         cluster_watch::client(options.api_server.as_deref(), options.kubeconfig.as_deref()).await?;
     Ok(cluster_watch::spawn(

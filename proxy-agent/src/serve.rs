@@ -1,5 +1,5 @@
 //! What the agent tells others by HTTP, at kube-proxy's ports and paths, so that load balancers,
-//! probes and dashboards work unchanged: `/healthz` and `/livez`, a port for each Service with a
+//! probes and dashboards work unchanged: `/healthz` and `/livez` (and `/readyz`), a port for each Service with a
 //! `healthCheckNodePort`, `/metrics` and `/proxyMode`.
 //!
 //! Nothing here stops the agent: a port that cannot be bound is tried again.
@@ -111,6 +111,18 @@ impl Serve {
             kind,
             changes,
         }
+    }
+
+    /// What an audit put right, of each kind how many.
+    pub fn repaired(&self, repairs: &[(&'static str, usize)]) {
+        for (what, count) in repairs {
+            self.metrics.repaired(what, *count);
+        }
+    }
+
+    /// What keeps the node from working, a sentence each.
+    pub fn waiting(&self, waiting: Vec<String>) {
+        self.health.waiting(waiting);
     }
 
     /// The pass came to its end. One that failed is not reported, and its changes stay pending.

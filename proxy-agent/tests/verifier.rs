@@ -24,7 +24,9 @@ fn every_program_passes_with_room_to_spare() {
     pins.create().expect("folders in bpffs");
     let bytes = std::fs::read(object).expect("the object");
     let mut loader = EbpfLoader::new();
-    loader.default_map_pin_directory(pins.maps());
+    for name in programs::MAPS {
+        loader.map_pin_path(name, pins.map(name));
+    }
     let mut ebpf = loader.load(&bytes).expect("the maps");
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc");
     println!("verified: on Linux {}", release.trim());

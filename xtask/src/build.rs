@@ -14,6 +14,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::process::{self, Step, cargo, find_program};
+use crate::setup::STATIC_TARGET;
 use crate::workspace::Workspace;
 
 /// The crate that is the kernel half.
@@ -78,6 +79,44 @@ pub(crate) fn binaries(workspace: &Workspace, release: bool) -> anyhow::Result<(
     process::run(&mut command)?;
     step.done();
     Ok(())
+}
+
+/// Builds the programs of some crates as static ones, and returns the folder that holds them.
+///
+/// The paths of this machine are left out of them, so that the same source gives the same program
+/// wherever it is built.
+///
+/// # Errors
+/// When the compiler fails.
+pub(crate) fn statically(
+    workspace: &Workspace,
+    packages: &[&str],
+    release: bool,
+) -> anyhow::Result<PathBuf> {
+    let step = Step::start(format!(
+        "building static programs ({})",
+        packages.join(", ")
+    ));
+    let mut command = cargo(workspace.root());
+    command.args(["build", "--quiet", "--bins", "--target", STATIC_TARGET]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    if release {
+        command.arg("--release");
+    } else {
+        // Only the tests run them, from an archive that is written and read each time.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "false");
+        command.env("CARGO_PROFILE_DEV_STRIP", "symbols");
+    }
+    let home = process::cargo_home().context("neither CARGO_HOME nor HOME is set")?;
+    let flags = [(workspace.root(), "/flatnet"), (home.as_path(), "/cargo")]
+        .map(|(path, short)| format!("--remap-path-prefix={}={short}", path.display()));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    process::run(&mut command)?;
+    step.done();
+    let profile = if release { "release" } else { "debug" };
+    Ok(workspace.target().join(STATIC_TARGET).join(profile))
 }
 
 /// A cargo command line (`build`, `clippy`) for the kernel half, with all that this needs.

@@ -8,6 +8,8 @@ mod process;
 mod workspace;
 mod setup;
 mod build;
+mod image;
+mod kind;
 mod lab;
 mod test;
 mod vm;
@@ -38,6 +40,10 @@ enum Command {
     /// Run the demonstration in a lab on this machine, or talk to a lab.
     #[command(disable_help_flag = true)]
     Lab(lab::LabArgs),
+    /// Build everything that is shipped, static, into one image archive.
+    Image(image::ImageArgs),
+    /// A kind cluster with flatnet, where docker and kind are.
+    Kind(kind::KindArgs),
     /// Build everything and run every test of every crate.
     Test(test::TestArgs),
     /// Run the kernel's tests on another kernel, in a virtual machine.
@@ -67,6 +73,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Build(args) => build::run(&workspace, &args),
         Command::Setup(args) => setup::run(&args),
         Command::Lab(args) => lab::run(&workspace, &args),
+        Command::Image(args) => image::run(&workspace, &args),
+        Command::Kind(args) => kind::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
         Command::Vm(args) => vm::run(&workspace, &args),
         Command::Fuzz(args) => fuzz::run(&workspace, &args),

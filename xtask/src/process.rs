@@ -123,9 +123,7 @@ pub(crate) fn child_path() -> anyhow::Result<OsString> {
 fn search_path() -> Vec<PathBuf> {
     let mut dirs: Vec<PathBuf> =
         env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
-    let cargo_home = env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
+    let cargo_home = cargo_home();
     let extra = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     for dir in cargo_home
         .map(|home| home.join("bin"))
@@ -137,6 +135,13 @@ fn search_path() -> Vec<PathBuf> {
         }
     }
     dirs
+}
+
+/// Where cargo keeps what it installs and downloads.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
 }
 
 fn is_executable(path: &Path) -> bool {

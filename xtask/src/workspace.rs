@@ -50,6 +50,23 @@ impl Workspace {
         self.target().join("bpf/flatnet-proxy.bpf.o")
     }
 
+    /// Whether a member has this name.
+    pub(crate) fn has_package(&self, name: &str) -> bool {
+        self.metadata
+            .packages
+            .iter()
+            .any(|package| package.name.as_str() == name)
+    }
+
+    /// The version that every member has.
+    ///
+    /// # Errors
+    /// When there is no member.
+    pub(crate) fn version(&self) -> anyhow::Result<String> {
+        let first = self.metadata.packages.first();
+        Ok(first.context("an empty workspace")?.version.to_string())
+    }
+
     /// The member with this id; none when it is a dependency from elsewhere.
     pub(crate) fn package(&self, id: &PackageId) -> Option<&Package> {
         self.metadata

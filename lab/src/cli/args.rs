@@ -144,6 +144,10 @@ pub(super) struct Start {
     /// Whether the cluster DNS runs
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     dns: bool,
+    /// An image archive (`cargo xtask image`): the nodes are bare, and flatnet is for you to
+    /// install with `kubectl apply -k`. Containers that name the image run in it
+    #[arg(long)]
+    image: Option<PathBuf>,
 }
 
 impl Start {
@@ -158,6 +162,7 @@ impl Start {
             programs,
             port,
             dns,
+            image,
         } = self;
         let absolute = |path: PathBuf| {
             let io = LabError::doing(path.display().to_string());
@@ -174,6 +179,7 @@ impl Start {
             Some(file) => Some(absolute(file)?),
             None => bin_dir.join(PROGRAMS).canonicalize().ok(),
         };
+        let image = image.map(absolute).transpose()?;
         Ok(Options {
             name: name.name,
             nodes,
@@ -183,6 +189,7 @@ impl Start {
             programs,
             port,
             dns,
+            image,
         })
     }
 }

@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::inbox::Inbox;
-use super::rollout::{self, Deployment, Plan, TEMPLATE_HASH};
-use super::{Dirty, Key};
-use crate::objects::{self, Pod};
+use super::rollout::{self, Deployment, Plan};
+use super::{Dirty, Key, owned_pods, owners, template};
+use crate::objects;
 use crate::store::{ApiError, Change, DeleteOptions, Kind, Store, clock, object};
 
 /// Keeps Deployments for as long as the lab lives.
@@ -31,12 +31,8 @@ fn concerned(changes: &[(Kind, Change)]) -> Dirty {
     for (kind, change) in changes {
         if *kind == Kind::Deployment {
             dirty.insert(Key::of(&change.object));
-            continue;
-        }
-        let owners = object::items(&change.object["metadata"]["ownerReferences"]);
-        for owner in owners.iter().filter(|owner| owner["kind"] == "Deployment") {
-            let namespace = object::namespace(&change.object);
-            dirty.insert(Key::new(namespace, object::str_of(&owner["name"])));
+        } else {
+            dirty.extend(owners(&change.object, "Deployment"));
         }
     }
     dirty
@@ -52,11 +48,14 @@ fn reconcile(store: &Store, key: &Key) -> Result<(), ApiError> {
     let deployment: Deployment = objects::read(&stored)
         .map_err(|error| ApiError::Internal(format!("Deployment {}: {error}", key.name)))?;
     let pods = owned_pods(store, &key.namespace, object::uid(&stored));
-    let hash = template_hash(&deployment.spec.template);
+    let hash = template::hash(&deployment.spec.template);
     let plan = rollout::decide(&deployment, &hash, &pods);
     write_status(store, key, &deployment, &plan)?;
     for _ in 0..plan.create {
-        store.create(Kind::Pod, new_pod(&stored, &deployment, &hash))?;
+        store.create(
+            Kind::Pod,
+            template::new_pod(&stored, &deployment.spec.template, &hash),
+        )?;
     }
     for name in &plan.delete {
         match store.delete(Kind::Pod, &key.namespace, name, &DeleteOptions::default()) {
@@ -65,16 +64,6 @@ fn reconcile(store: &Store, key: &Key) -> Result<(), ApiError> {
         }
     }
     Ok(())
-}
-
-fn owned_pods(store: &Store, namespace: &str, uid: &str) -> Vec<Pod> {
-    let items = store.list(Kind::Pod, Some(namespace)).items;
-    let readable = items
-        .iter()
-        .filter_map(|pod| objects::read::<Pod>(pod).ok());
-    readable
-        .filter(|pod| pod.metadata.is_controlled_by(uid))
-        .collect()
 }
 
 fn write_status(
@@ -89,45 +78,11 @@ fn write_status(
     })
 }
 
-fn new_pod(stored: &Value, deployment: &Deployment, hash: &str) -> Value {
-    let (meta, template) = (&deployment.metadata, &deployment.spec.template);
-    let mut labels = template["metadata"]["labels"].clone();
-    labels[TEMPLATE_HASH] = json!(hash);
-    let mut pod = json!({
-        "metadata": {
-            "generateName": format!("{}-{hash}-", meta.name),
-            "namespace": meta.namespace,
-            "labels": labels,
-            "ownerReferences": [object::owner_reference(stored)],
-        },
-        "spec": template["spec"],
-    });
-    if template["metadata"]["annotations"].is_object() {
-        pod["metadata"]["annotations"] = template["metadata"]["annotations"].clone();
-    }
-    pod
-}
-
-/// Ten letters of upstream's alphabet (no vowels, so no words) that stand for the template.
-fn template_hash(template: &Value) -> String {
-    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-    // FNV-1a: the hash need not resist anybody, only tell one template from the next.
-    let mut hash = template
-        .to_string()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    let letters = (0..10).map(|_| {
-        let letter = ALPHABET[(hash % 27) as usize];
-        hash /= 27;
-        char::from(letter)
-    });
-    letters.collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::template::TEMPLATE_HASH;
     use super::*;
     use crate::store::Config;
 
@@ -201,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_changed_template_has_another_hash() {
-        let hash = |image| template_hash(&deployment(1, image)["spec"]["template"]);
+        let hash = |image| template::hash(&deployment(1, image)["spec"]["template"]);
         assert_eq!(hash("a"), hash("a"));
         assert_ne!(hash("a"), hash("b"));
         assert_eq!(hash("a").len(), 10);

@@ -10,10 +10,8 @@ use std::cmp::Reverse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::template::TEMPLATE_HASH;
 use crate::objects::{Meta, Pod};
-
-/// The label that tells the pods of one template from those of another.
-pub(super) const TEMPLATE_HASH: &str = "pod-template-hash";
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -56,7 +54,7 @@ pub(super) enum Amount {
 
 impl Amount {
     /// In hundredths, so that the caller may round up or down.
-    fn hundredths(&self, replicas: usize) -> usize {
+    pub(super) fn hundredths(&self, replicas: usize) -> usize {
         match self {
             Self::Number(number) => number * 100,
             Self::Percent(text) => {

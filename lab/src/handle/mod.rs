@@ -46,6 +46,8 @@ pub struct LabOptions {
     pub programs: Option<PathBuf>,
     /// Whether the cluster DNS runs.
     pub dns: bool,
+    /// An image archive: the nodes are bare, and the product is to be installed from manifests.
+    pub image: Option<PathBuf>,
 }
 
 /// A running lab.
@@ -76,6 +78,7 @@ impl Lab {
             bin_dir,
             programs,
             dns,
+            image,
         } = options;
         let name = format!("{prefix}-{:06x}", fastrand::u32(..1 << 24)).parse()?;
         let options = Options {
@@ -87,6 +90,7 @@ impl Lab {
             programs,
             port: 0,
             dns,
+            image,
         };
         Self::start_as(exe, &options, Lifetime::OfCaller, |_step| ())
     }

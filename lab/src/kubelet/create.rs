@@ -1,8 +1,12 @@
 //! The containers of a pod whose network is there: their files, cgroups, variables and commands.
+//! Those that name the lab's image get its files; the others run programs of this machine.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::container::Container;
@@ -10,11 +14,14 @@ use super::env::{self, Facts};
 use super::probe::Target;
 use super::sandbox::Sandbox;
 use super::state::ContainerState;
-use super::{Kubelet, files};
+use super::{Kubelet, files, rights};
 use crate::cgroup;
 use crate::entry::{self, Entry};
+use crate::image::Image;
+use crate::namespaces::{Mount, Root};
 use crate::node::API_PORT;
 use crate::objects::{self, Pod};
+use crate::store::{Kind, object};
 
 /// What every container of a pod gets alike.
 struct Shared<'a> {
@@ -24,8 +31,21 @@ struct Shared<'a> {
     /// Files of the pod and where they are seen.
     binds: Vec<(PathBuf, PathBuf)>,
     facts: Facts,
-    states: &'a watch::Sender<Vec<ContainerState>>,
     stop: &'a watch::Sender<Option<Duration>>,
+}
+
+/// The containers of a pod.
+pub(super) struct Containers {
+    /// They run one after another, each until it succeeds, before the others.
+    pub(super) init: Vec<Container>,
+    pub(super) main: Vec<Container>,
+}
+
+/// The states that the containers of a pod write.
+#[derive(Clone, Copy)]
+pub(super) struct States<'a> {
+    pub(super) init: &'a watch::Sender<Vec<ContainerState>>,
+    pub(super) main: &'a watch::Sender<Vec<ContainerState>>,
 }
 
 /// Makes what the containers of `pod` need, and says how each is run.
@@ -36,14 +56,8 @@ pub(super) fn containers(
     kubelet: &Kubelet,
     pod: &Pod,
     sandbox: &Sandbox,
-    (states, stop): (
-        &watch::Sender<Vec<ContainerState>>,
-        &watch::Sender<Option<Duration>>,
-    ),
-) -> Result<Vec<Container>, String> {
-    if !pod.spec.init_containers.is_empty() {
-        return Err("the lab runs no init containers".to_owned());
-    }
+    (states, stop): (States<'_>, &watch::Sender<Option<Duration>>),
+) -> Result<Containers, String> {
     let meta = &pod.metadata;
     let dir = kubelet
         .places
@@ -55,6 +69,7 @@ pub(super) fn containers(
         host_ips: kubelet.node.addresses().collect(),
         pod_ips: sandbox.addresses.clone(),
         api_port: API_PORT,
+        config_maps: config_maps(kubelet, &meta.namespace),
     };
     let shared = Shared {
         kubelet,
@@ -62,23 +77,51 @@ pub(super) fn containers(
         sandbox,
         binds,
         facts,
-        states,
         stop,
     };
-    let numbered = pod.spec.containers.iter().enumerate();
-    let containers = numbered
-        .map(|(index, container)| shared.container(index, container))
-        .collect::<Result<Vec<_>, _>>()?;
-    let entries: Vec<_> = containers
+    let made = Containers {
+        init: shared.all(&pod.spec.init_containers, ("OnFailure", states.init))?,
+        main: shared.all(
+            &pod.spec.containers,
+            (&pod.spec.restart_policy, states.main),
+        )?,
+    };
+    let entries: Vec<_> = made
+        .main
         .iter()
         .map(|made| made.target.entry.clone())
         .collect();
     entry::store(&dir, &entries).map_err(told)?;
-    Ok(containers)
+    Ok(made)
+}
+
+fn config_maps(kubelet: &Kubelet, namespace: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let maps = kubelet.store.list(Kind::ConfigMap, Some(namespace)).items;
+    let read = |map: &Arc<Value>| {
+        let data = objects::read(&map["data"]).unwrap_or_default();
+        (object::name(map).to_owned(), data)
+    };
+    maps.iter().map(read).collect()
 }
 
 impl Shared<'_> {
-    fn container(&self, index: usize, container: &objects::Container) -> Result<Container, String> {
+    fn all(
+        &self,
+        containers: &[objects::Container],
+        how: (&str, &watch::Sender<Vec<ContainerState>>),
+    ) -> Result<Vec<Container>, String> {
+        let numbered = containers.iter().enumerate();
+        numbered
+            .map(|(index, container)| self.container(index, container, how))
+            .collect()
+    }
+
+    fn container(
+        &self,
+        index: usize,
+        container: &objects::Container,
+        (restart_policy, states): (&str, &watch::Sender<Vec<ContainerState>>),
+    ) -> Result<Container, String> {
         let Kubelet { places, node, .. } = self.kubelet;
         let meta = &self.pod.metadata;
         let entry = self.entry(container)?;
@@ -97,8 +140,8 @@ impl Shared<'_> {
                 container: container.clone(),
                 entry,
             },
-            restart_policy: self.pod.spec.restart_policy.clone(),
-            states: self.states.clone(),
+            restart_policy: restart_policy.to_owned(),
+            states: states.clone(),
             stop: self.stop.subscribe(),
         })
     }
@@ -114,7 +157,7 @@ impl Shared<'_> {
         let cgroup = pod_cgroup.join(&container.name);
         cgroup::create(&cgroup).map_err(told)?;
         let own_name = !self.pod.spec.host_network;
-        Ok(Entry {
+        let mut entry = Entry {
             container: container.name.clone(),
             netns: self.sandbox.netns.clone(),
             cgroup,
@@ -123,7 +166,47 @@ impl Shared<'_> {
             environment: env::variables(self.pod, container, &self.facts).map_err(told)?,
             working_dir: container.working_dir.clone().map(Into::into),
             path: settings.path(),
-        })
+            root: None,
+        };
+        if let Some(image) = settings.image(&container.image) {
+            self.put_into(image, container, &mut entry)?;
+        }
+        Ok(entry)
+    }
+
+    /// Gives the container the image's files and variables, in place of this machine's.
+    fn put_into(
+        &self,
+        image: &Image,
+        container: &objects::Container,
+        entry: &mut Entry,
+    ) -> Result<(), String> {
+        let Kubelet { places, node, .. } = self.kubelet;
+        let mut mounts = rights::mounts(self.pod, container, places, &node.name)?;
+        // What the pod has no file of its own for is the node's, and a node has this machine's.
+        let files = ["/etc/hosts", "/etc/resolv.conf"].map(Path::new);
+        for target in files {
+            let own = entry.binds.iter().find(|(_, bound)| bound == target);
+            mounts.push(Mount {
+                source: own.map_or(target, |(source, _)| source).into(),
+                target: target.strip_prefix("/").unwrap_or(target).into(),
+                read_only: true,
+                shared: false,
+            });
+        }
+        entry.binds.clear();
+        entry.path = image.path().into();
+        let given = image.environment.iter();
+        let known = |name: &String| entry.environment.iter().any(|(known, _)| known == name);
+        let more: Vec<_> = given.filter(|(name, _)| !known(name)).cloned().collect();
+        entry.environment.splice(0..0, more);
+        entry.root = Some(Root {
+            files: image.root.clone(),
+            cgroup: entry.cgroup.clone(),
+            mounts,
+            rights: rights::of(self.pod, container)?,
+        });
+        Ok(())
     }
 }
 

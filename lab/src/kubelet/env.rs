@@ -1,7 +1,9 @@
 //! The variables of a container, and `$(NAME)` in its command (pure).
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::objects::{Container, EnvVar, Pod};
@@ -14,6 +16,8 @@ pub(super) struct Facts {
     pub(super) host_ips: Vec<IpAddr>,
     pub(super) pod_ips: Vec<IpAddr>,
     pub(super) api_port: u16,
+    /// The ConfigMaps of the pod's namespace, by name.
+    pub(super) config_maps: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// A variable whose value the lab cannot tell.
@@ -23,8 +27,10 @@ pub(super) enum EnvError {
     UnknownField { name: String, path: String },
     #[error("env {0}: the lab reads values and fieldRef only")]
     UnsupportedSource(String),
-    #[error("envFrom is not supported by the lab")]
+    #[error("envFrom: the lab reads configMapRef without a prefix only")]
     EnvFrom,
+    #[error("envFrom: there is no ConfigMap {0:?}")]
+    NoConfigMap(String),
 }
 
 /// Every variable of `container`, the lab's own first, so that the container's win.
@@ -33,9 +39,6 @@ pub(super) fn variables(
     container: &Container,
     facts: &Facts,
 ) -> Result<Vec<(String, String)>, EnvError> {
-    if !container.env_from.is_empty() {
-        return Err(EnvError::EnvFrom);
-    }
     let (host_ip, pod_ip) = (first(&facts.host_ips), first(&facts.pod_ips));
     let own = [
         ("HOSTNAME", hostname(pod).to_owned()),
@@ -53,12 +56,29 @@ pub(super) fn variables(
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
+    for source in &container.env_from {
+        for (name, value) in config_map(source, facts)? {
+            variables.retain(|(known, _)| known != name);
+            variables.push((name.clone(), value.clone()));
+        }
+    }
     for variable in &container.env {
         let value = value(variable, pod, facts, &variables)?;
         variables.retain(|(name, _)| *name != variable.name);
         variables.push((variable.name.clone(), value));
     }
     Ok(variables)
+}
+
+fn config_map<'a>(
+    source: &Value,
+    facts: &'a Facts,
+) -> Result<&'a BTreeMap<String, String>, EnvError> {
+    let name = source["configMapRef"]["name"].as_str();
+    let name = name.filter(|_| source["prefix"].is_null());
+    let name = name.ok_or(EnvError::EnvFrom)?;
+    let found = facts.config_maps.get(name);
+    found.ok_or_else(|| EnvError::NoConfigMap(name.to_owned()))
 }
 
 /// What a pod calls itself: `spec.hostname`, or its name, cut to what the kernel takes as kubelets
@@ -155,6 +175,10 @@ mod tests {
             host_ips: vec![[172, 30, 0, 11].into()],
             pod_ips: vec![[10, 244, 1, 2].into()],
             api_port: 6443,
+            config_maps: BTreeMap::from([(
+                "options".to_owned(),
+                BTreeMap::from([("A", "1"), ("WHERE", "2")].map(|(k, v)| (k.into(), v.into()))),
+            )]),
         }
     }
 
@@ -188,7 +212,7 @@ mod tests {
                 {"name": "WHERE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
                 {"name": "URL", "value": "http://$(WHERE)/$(POD_IP)"},
                 {"name": "NODE_NAME", "value": "mine"},
-            ]}]},
+            ], "envFrom": [{"configMapRef": {"name": "options"}}]}]},
         }))
         .expect("a pod");
         let found = variables(&pod, &pod.spec.containers[0], &facts()).expect("variables");
@@ -197,6 +221,8 @@ mod tests {
             ("NODE_NAME", "mine"),
             ("KUBERNETES_SERVICE_HOST", "172.30.0.11"),
             ("HOSTNAME", "p"),
+            ("A", "1"),
+            ("WHERE", "node1"),
         ];
         for (name, expected) in rows {
             let values = found.iter().filter(|(found, _)| found == name);
@@ -232,7 +258,11 @@ mod tests {
             ),
             (
                 json!({"envFrom": [{"configMapRef": {"name": "m"}}]}),
-                "envFrom",
+                "no ConfigMap \"m\"",
+            ),
+            (
+                json!({"envFrom": [{"secretRef": {"name": "m"}}]}),
+                "configMapRef",
             ),
         ] {
             let pod = container(env);

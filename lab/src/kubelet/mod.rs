@@ -15,6 +15,7 @@ mod files;
 mod plugin;
 mod pod;
 mod probe;
+mod rights;
 mod sandbox;
 mod state;
 mod status;

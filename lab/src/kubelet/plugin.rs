@@ -17,6 +17,8 @@ use super::sandbox::{Attachment, SandboxError};
 use crate::namespaces::Placement;
 use crate::objects::Pod;
 
+/// Where every node has its bpffs.
+const DEFAULT_BPFFS: &str = "/sys/fs/bpf";
 /// A plugin that takes longer hangs; kubelets give up after about as long.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -67,7 +69,8 @@ impl Call<'_> {
 
     async fn execute(&self, command: &str, name: &str, request: &Value) -> io::Result<Output> {
         let (kubelet, meta) = (self.kubelet, &self.pod.metadata);
-        let path = kubelet.settings.cni_path();
+        let node = &kubelet.node.name;
+        let path = kubelet.settings.cni_path(&kubelet.places, node);
         let program = find(name, &path)?;
         let parameters = Parameters {
             command,
@@ -86,10 +89,16 @@ impl Call<'_> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Placement::default()
-            .netns(&kubelet.places.netns(&kubelet.node.name))?
-            .cgroup(&kubelet.places.system_cgroup(&kubelet.node.name))?
-            .apply(&mut process);
+        let mut placement = Placement::default()
+            .netns(&kubelet.places.netns(node))?
+            .cgroup(&kubelet.places.system_cgroup(node))?;
+        if kubelet.settings.image.is_some() {
+            // The configuration is a real node's: these are the places that it names.
+            placement = placement
+                .bind(kubelet.places.bpffs(node), DEFAULT_BPFFS)
+                .bind(kubelet.places.var_lib(node), "/var/lib");
+        }
+        placement.apply(&mut process);
         let mut child = tokio::process::Command::from(process)
             .kill_on_drop(true)
             .spawn()?;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::create;
+use super::create::{self, Containers, States};
 use super::sandbox::Sandbox;
 use super::state::{ContainerState, back_off};
 use super::status::{self, Observed};
@@ -26,12 +26,15 @@ pub(super) type Updates = watch::Receiver<Option<Arc<Value>>>;
 pub(super) async fn run(kubelet: Arc<Kubelet>, pod: Pod, updates: Updates) {
     let states = vec![ContainerState::creating(); pod.spec.containers.len()];
     let states = watch::Sender::new(states);
+    let init = vec![ContainerState::creating(); pod.spec.init_containers.len()];
+    let init = watch::Sender::new(init);
     let start_time = clock::timestamp();
     let life = Life {
         kubelet,
         pod,
         updates,
         states,
+        init,
         start_time,
     };
     let network = life.network().await;
@@ -52,6 +55,8 @@ struct Life {
     pod: Pod,
     updates: Updates,
     states: watch::Sender<Vec<ContainerState>>,
+    /// Those of the init containers.
+    init: watch::Sender<Vec<ContainerState>>,
     start_time: String,
 }
 
@@ -82,25 +87,28 @@ impl Life {
     async fn containers(&self, sandbox: &Sandbox) {
         let stop = watch::Sender::new(None);
         let mut running = JoinSet::new();
-        match create::containers(&self.kubelet, &self.pod, sandbox, (&self.states, &stop)) {
-            Ok(containers) => {
-                for container in containers {
-                    running.spawn(container.run());
-                }
-            }
+        let states = States {
+            init: &self.init,
+            main: &self.states,
+        };
+        match create::containers(&self.kubelet, &self.pod, sandbox, (states, &stop)) {
+            Ok(containers) => drop(running.spawn(run_all(containers, stop.subscribe()))),
             Err(problem) => self.fail_to_create(&problem),
         }
         let mut states = self.states.subscribe();
+        let mut init = self.init.subscribe();
         let mut updates = self.updates.clone();
         let mut going = false;
         while !(going && running.is_empty()) {
             self.report(Some(sandbox), None);
             tokio::select! {
                 Ok(()) = states.changed() => {}
+                Ok(()) = init.changed() => {}
                 Ok(()) = updates.changed() => {}
                 Some(_) = running.join_next() => {}
             }
             states.mark_unchanged();
+            init.mark_unchanged();
             if let Some(grace) = remaining_grace(updates.borrow_and_update().as_deref()) {
                 going = true;
                 stop.send_if_modified(|stop| stop.replace(grace) != Some(grace));
@@ -127,11 +135,13 @@ impl Life {
         let Kubelet { store, node, .. } = &*self.kubelet;
         let meta = &self.pod.metadata;
         let states = self.states.borrow().clone();
+        let init = self.init.borrow().clone();
         let observed = Observed {
             host_ips: &node.addresses().collect::<Vec<_>>(),
             pod_ips: sandbox.map_or(&[], |sandbox| &sandbox.addresses),
             network_problem,
             containers: &states,
+            init: &init,
             start_time: &self.start_time,
             now: &clock::timestamp(),
         };
@@ -170,6 +180,22 @@ impl Life {
                 .store
                 .delete(Kind::Pod, &meta.namespace, &meta.name, &options);
     }
+}
+
+/// Runs a pod's containers; returns when all have ended for good. The main ones begin when each of
+/// the init containers has succeeded, and never if the pod is to end before.
+async fn run_all(containers: Containers, stop: watch::Receiver<Option<Duration>>) {
+    for container in containers.init {
+        container.run().await;
+    }
+    if stop.borrow().is_some() {
+        return;
+    }
+    let mut running = JoinSet::new();
+    for container in containers.main {
+        running.spawn(container.run());
+    }
+    while running.join_next().await.is_some() {}
 }
 
 fn is_going(object: &Option<Arc<Value>>) -> bool {

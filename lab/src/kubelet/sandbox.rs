@@ -128,6 +128,22 @@ fn load(dir: &Path) -> Result<Configuration, SandboxError> {
         .map_err(|error| SandboxError::Configuration(file, error))
 }
 
+/// The kernel parameters of its network namespace that the pod asks for.
+fn set_sysctls(pod: &Pod, netns: &Path) -> Result<(), SandboxError> {
+    let wanted = pod.spec.security_context["sysctls"].as_array();
+    for sysctl in wanted.into_iter().flatten() {
+        let text = |field: &str| sysctl[field].as_str().unwrap_or_default();
+        let (name, value) = (text("name"), text("value"));
+        if !name.starts_with("net.") {
+            let why = format!("sysctl {name}: a pod has those of its network alone");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why).into());
+        }
+        let path = Path::new("/proc/sys").join(name.replace('.', "/"));
+        tokio::task::block_in_place(|| namespaces::inside(netns, || fs::write(&path, value)))?;
+    }
+    Ok(())
+}
+
 async fn attach(
     kubelet: &Kubelet,
     pod: &Pod,
@@ -138,6 +154,7 @@ async fn attach(
         namespaces::create_netns(netns)?;
         fabric::ip_batch_in(netns, &["link set lo up".to_owned()])
     })?;
+    set_sysctls(pod, netns)?;
     let mut result = None;
     for plugin in attachment.configuration.plugins() {
         let call = Call {

@@ -18,6 +18,8 @@ pub(super) struct Observed<'a> {
     pub(super) network_problem: Option<&'a str>,
     /// One for each container of the spec, in its order.
     pub(super) containers: &'a [ContainerState],
+    /// The same of the init containers.
+    pub(super) init: &'a [ContainerState],
     /// When the node took the pod (RFC 3339).
     pub(super) start_time: &'a str,
     /// The present moment (RFC 3339).
@@ -34,13 +36,20 @@ pub(super) fn status(pod: &Pod, observed: &Observed<'_>, previous: &Value) -> Va
     let ready = not_ready.is_empty();
     let unready = format!("containers with unready status: [{}]", not_ready.join(" "));
     let network = !observed.pod_ips.is_empty();
+    let succeeded =
+        |state: &ContainerState| matches!(&state.phase, Phase::Terminated(e) if e.exit_code == 0);
+    let initialized = observed.init.iter().all(succeeded);
     let conditions = [
         (
             "PodReadyToStartContainers",
             network,
             observed.network_problem.unwrap_or_default(),
         ),
-        ("Initialized", true, ""),
+        (
+            "Initialized",
+            initialized,
+            "init containers have not succeeded",
+        ),
         ("Ready", ready, unready.as_str()),
         ("ContainersReady", ready, unready.as_str()),
         ("PodScheduled", true, ""),
@@ -57,6 +66,12 @@ pub(super) fn status(pod: &Pod, observed: &Observed<'_>, previous: &Value) -> Va
             .map(|(container, state)| container_status(container, state, observed))
             .collect::<Vec<_>>(),
     });
+    if !observed.init.is_empty() {
+        let both = pod.spec.init_containers.iter().zip(observed.init);
+        status["initContainerStatuses"] = both
+            .map(|(container, state)| container_status(container, state, observed))
+            .collect();
+    }
     if let Some(first) = observed.pod_ips.first() {
         status["podIP"] = json!(first);
         status["podIPs"] = ips(observed.pod_ips);
@@ -90,7 +105,7 @@ fn condition(kind: &str, holds: bool, why: &str, previous: &Value, now: &str) ->
     condition
 }
 
-/// As a kubelet's `getPhase`, without init containers.
+/// As a kubelet's `getPhase`. (Until the init containers are done the others never ran.)
 fn phase(restart_policy: &str, containers: &[ContainerState]) -> &'static str {
     let ended = |state: &ContainerState| match &state.phase {
         Phase::Terminated(ended) => Some(ended.exit_code),
@@ -231,6 +246,7 @@ mod tests {
             pod_ips: &[],
             network_problem: Some("no CNI configuration"),
             containers: std::slice::from_ref(&creating),
+            init: &[],
             start_time: "0",
             now: "1",
         };

@@ -33,6 +33,8 @@ pub(crate) fn arguments(places: &Places, settings: &Settings, node: &Node) -> Ve
         places.bpffs(name).into(),
         "--cgroup-root".into(),
         places.node_cgroup(name).into(),
+        "--state-dir".into(),
+        places.agent_state(name).into(),
         "--cni-conf-dir".into(),
         places.cni_conf(name).into(),
         "--cni-data-dir".into(),

@@ -69,17 +69,25 @@ impl Node {
         format!("http://{}", SocketAddr::new(self.address(), API_PORT))
     }
 
-    /// Makes the directories, the bpffs and the cgroups of this node. Its network namespace is
+    /// Makes the directories, the bpffs and the cgroups of this node. A bare one has no bpffs:
+    /// whoever brings the product mounts one. Its network namespace is
     /// the fabric's work.
-    pub(crate) fn prepare(&self, places: &Places) -> io::Result<()> {
+    pub(crate) fn prepare(&self, places: &Places, bare: bool) -> io::Result<()> {
         let (bpffs, conf) = (places.bpffs(&self.name), places.cni_conf(&self.name));
         std::fs::create_dir_all(&bpffs)?;
         std::fs::create_dir_all(conf)?;
         std::fs::create_dir_all(places.cni_data(&self.name))?;
+        std::fs::create_dir_all(places.agent_state(&self.name))?;
         if let Some(dir) = places.agent_pid(&self.name).parent() {
             std::fs::create_dir_all(dir)?;
         }
-        namespaces::mount_bpffs(&bpffs)?;
+        if bare {
+            std::fs::create_dir_all(places.cni_bin(&self.name))?;
+            std::fs::create_dir_all(places.var_lib(&self.name))?;
+            namespaces::make_shared(&bpffs)?;
+        } else {
+            namespaces::mount_bpffs(&bpffs)?;
+        }
         cgroup::create(&places.system_cgroup(&self.name))
     }
 }

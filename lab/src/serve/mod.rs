@@ -13,9 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::cgroup;
-use crate::controllers::{deployments, endpoint_slices, scheduler};
+use crate::controllers::{daemon_sets, deployments, endpoint_slices, scheduler};
 use crate::error::LabError;
 use crate::fabric::{self, CLIENT, Member};
+use crate::image::Image;
 use crate::kubelet::Kubelet;
 use crate::launch::Options;
 use crate::lock::{Attempt, Lock};
@@ -99,7 +100,9 @@ async fn start(
         nodes: Node::numbered(options.nodes, &options.network, &options.zones),
         bin_dir: options.bin_dir.clone(),
         programs: options.programs.clone(),
+        image: tokio::task::block_in_place(|| unpack(options, places))?,
     };
+    let bare = settings.image.is_some();
     tokio::task::block_in_place(|| prepare(places, &settings))?;
     let progress = Progress { places };
     progress.tell(format!(
@@ -122,6 +125,10 @@ async fn start(
 
     run_controllers(&store, running);
     run_nodes(&store, places, &settings, running);
+    if bare {
+        progress.tell("bare nodes: install flatnet with kubectl apply -k".to_owned())?;
+        return fs::write(places.ready(), "").map_err(LabError::doing("state directory"));
+    }
     progress
         .slow("agents: waiting until every node is Ready", async {
             system::nodes_ready(&store, places, STEP_WITHIN).await
@@ -136,6 +143,16 @@ async fn start(
             .await?;
     }
     fs::write(places.ready(), "").map_err(LabError::doing("state directory"))
+}
+
+fn unpack(options: &Options, places: &Places) -> Result<Option<Image>, LabError> {
+    let Some(archive) = &options.image else {
+        return Ok(None);
+    };
+    let image = Image::unpack(archive, &places.image());
+    image
+        .map(Some)
+        .map_err(LabError::doing("unpacking the image"))
 }
 
 fn prepare(places: &Places, settings: &Settings) -> Result<(), LabError> {
@@ -162,7 +179,8 @@ fn prepare(places: &Places, settings: &Settings) -> Result<(), LabError> {
     fabric::build(places, &settings.network, &members).map_err(io("fabric"))?;
     cgroup::create(&places.client_cgroup()).map_err(io("outside client"))?;
     for node in &settings.nodes {
-        node.prepare(places).map_err(io(&node.name))?;
+        node.prepare(places, settings.image.is_some())
+            .map_err(io(&node.name))?;
     }
     Ok(())
 }
@@ -176,6 +194,7 @@ fn run_controllers(store: &Store, running: &mut JoinSet<()>) {
         });
     };
     run("deployments", Box::pin(deployments::run(store.clone())));
+    run("daemon sets", Box::pin(daemon_sets::run(store.clone())));
     run("scheduler", Box::pin(scheduler::run(store.clone())));
     run(
         "endpoint slices",
@@ -187,11 +206,13 @@ type ControllerFuture = std::pin::Pin<Box<dyn Future<Output = Result<(), ApiErro
 
 fn run_nodes(store: &Store, places: &Places, settings: &Settings, running: &mut JoinSet<()>) {
     for node in &settings.nodes {
-        running.spawn(agent::supervise(
-            places.clone(),
-            settings.clone(),
-            node.clone(),
-        ));
+        if settings.image.is_none() {
+            running.spawn(agent::supervise(
+                places.clone(),
+                settings.clone(),
+                node.clone(),
+            ));
+        }
         running.spawn(readiness::watch(
             store.clone(),
             node.clone(),

@@ -17,6 +17,9 @@ pub enum Kind {
     ServiceAccount,
     Event,
     Lease,
+    DaemonSet,
+    ClusterRole,
+    ClusterRoleBinding,
 }
 
 /// What the API server says about a kind.
@@ -46,6 +49,8 @@ pub struct Registration {
     pub generation: bool,
 }
 
+const RBAC: &str = "rbac.authorization.k8s.io";
+
 const fn core(kind: Kind, name: &'static str, plural: &'static str) -> Registration {
     Registration {
         kind,
@@ -63,7 +68,7 @@ const fn core(kind: Kind, name: &'static str, plural: &'static str) -> Registrat
 }
 
 /// In the order of [`Kind`]'s variants, so that a kind finds its row by number.
-static REGISTRY: [Registration; 10] = [
+static REGISTRY: [Registration; 13] = [
     Registration {
         singular: "node",
         short_names: &["no"],
@@ -126,6 +131,31 @@ static REGISTRY: [Registration; 10] = [
         group: "coordination.k8s.io",
         singular: "lease",
         ..core(Kind::Lease, "Lease", "leases")
+    },
+    Registration {
+        group: "apps",
+        singular: "daemonset",
+        short_names: &["ds"],
+        categories: &["all"],
+        subresources: &["status"],
+        generation: true,
+        ..core(Kind::DaemonSet, "DaemonSet", "daemonsets")
+    },
+    Registration {
+        group: RBAC,
+        singular: "clusterrole",
+        namespaced: false,
+        ..core(Kind::ClusterRole, "ClusterRole", "clusterroles")
+    },
+    Registration {
+        group: RBAC,
+        singular: "clusterrolebinding",
+        namespaced: false,
+        ..core(
+            Kind::ClusterRoleBinding,
+            "ClusterRoleBinding",
+            "clusterrolebindings",
+        )
     },
 ];
 

@@ -106,8 +106,25 @@ fn start(
         bin_dir: bin_dir.to_owned(),
         programs: Some(programs),
         dns: true,
+        image: None,
     };
     Some(Lab::start(Path::new(EXE), options).expect("the lab starts"))
+}
+
+/// The file that the variable names, if there are root's rights and these tools; or nothing after
+/// having said why not.
+pub(crate) fn skip_without(tools: &[&str], variable: &str) -> Option<PathBuf> {
+    if let Some(why) = lacks(tools) {
+        skip(&why);
+        return None;
+    }
+    let found = std::env::var_os(variable).map(PathBuf::from);
+    if found.is_none() {
+        skip(&format!(
+            "{variable} names no file (run `cargo xtask test`)"
+        ));
+    }
+    found
 }
 
 fn bin_dir() -> Option<PathBuf> {
@@ -243,6 +260,7 @@ impl StandIn {
             bin_dir: self.bin_dir.path().to_owned(),
             programs: None,
             dns: false,
+            image: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The bpf(2) commands that aya 0.14 does not offer: where a link is attached, putting another
-//! program into a cgroup link, and reading many entries of a map at once. The only raw bpf system
+//! program into a cgroup link, reading many entries of a map at once, and writing one of a map
+//! whose types are another version's. The only raw bpf system
 //! calls of the agent.
 
 use std::ffi::CString;
@@ -11,10 +12,12 @@ use std::path::Path;
 use crate::plan::links::{Hook, Observed};
 
 // Commands, link types and attach types of linux/bpf.h.
+const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 const BPF_LINK_UPDATE: libc::c_long = 29;
+const BPF_NOEXIST: u64 = 1;
 const BPF_LINK_TYPE_CGROUP: u32 = 3;
 const BPF_LINK_TYPE_TCX: u32 = 11;
 const BPF_TCX_INGRESS: u32 = 46;
@@ -113,6 +116,30 @@ pub fn swap_program(link: &OwnedFd, program: &OwnedFd) -> io::Result<()> {
         old_prog_fd: 0,
     };
     bpf(BPF_LINK_UPDATE, &mut attributes)?;
+    Ok(())
+}
+
+/// Writes an entry that is not there yet; `key` and `value` are as long as the map has them.
+///
+/// # Errors
+/// The system call's; `AlreadyExists` if it is there.
+pub fn insert_new(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
+    #[repr(C)]
+    struct Attributes {
+        map_fd: u32,
+        pad: u32,
+        key: u64,
+        value: u64,
+        flags: u64,
+    }
+    let mut attributes = Attributes {
+        map_fd: map.as_raw_fd().cast_unsigned(),
+        pad: 0,
+        key: key.as_ptr() as u64,
+        value: value.as_ptr() as u64,
+        flags: BPF_NOEXIST,
+    };
+    bpf(BPF_MAP_UPDATE_ELEM, &mut attributes)?;
     Ok(())
 }
 

@@ -129,7 +129,7 @@ impl Netlink {
         program: Option<OwnedFd>,
     ) -> Result<(), NetlinkError> {
         let failed = |source| NetlinkError::new(operation.to_string(), source);
-        let (Operation::Put { place, .. } | Operation::Remove(place)) = operation;
+        let place = operation.place();
         let Ok(ifindex) = index(&place.0) else {
             // The interface is gone since it was looked at.
             return Ok(());
@@ -181,6 +181,33 @@ impl Netlink {
         let request = RouteNetlinkMessage::NewQueueDiscipline(qdisc);
         let flags = NLM_F_CREATE | NLM_F_EXCL;
         self.ask(request, flags, &[libc::EEXIST]).await
+    }
+
+    /// Takes the place for filters away again, unless somebody has a filter there.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn remove_room(&self, (interface, _): &Place) -> Result<(), NetlinkError> {
+        let Ok(ifindex) = index(interface) else {
+            return Ok(());
+        };
+        for side in [Side::Ingress, Side::Egress] {
+            let mut filters = self.handle().traffic_filter(ifindex.cast_signed());
+            let get = match side {
+                Side::Ingress => filters.get().ingress(),
+                Side::Egress => filters.get().egress(),
+            };
+            if let Ok(Some(_)) = get.execute().try_next().await {
+                return Ok(());
+            }
+        }
+        let mut qdisc = TcMessage::default();
+        qdisc.header.index = ifindex.cast_signed();
+        qdisc.header.parent = TcHandle::CLSACT;
+        let request = RouteNetlinkMessage::DelQueueDiscipline(qdisc);
+        let gone = [libc::ENODEV, libc::ENOENT, libc::EINVAL];
+        let failed = |source| NetlinkError::new(format!("remove clsact from {interface}"), source);
+        self.ask(request, 0, &gone).await.map_err(failed)
     }
 
     /// Sends a request; the errors `fine` are none.

@@ -40,6 +40,19 @@ impl Netlink {
         let named = interfaces.into_iter().map(|one| (one.name.clone(), one));
         Ok(named.collect())
     }
+
+    /// Deletes an interface; a pod's veth goes with its other end. Gone is deleted.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn delete_interface(&self, name: &str, ifindex: u32) -> Result<(), NetlinkError> {
+        match self.handle().link().del(ifindex).execute().await {
+            Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENODEV => {
+                Ok(())
+            }
+            done => done.map_err(|source| NetlinkError::new(format!("delete {name}"), source)),
+        }
+    }
 }
 
 fn interface(message: &LinkMessage) -> Interface {

@@ -1,18 +1,21 @@
 //! Where flatnet's pins are in a bpffs, and whether there is a bpffs at all.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use proxy_abi::ownership::map::Pin;
 use proxy_abi::ownership::{PIN_LINKS, PIN_MAPS, PIN_PROGRAMS, PIN_ROOT};
 
-/// `f_type` of bpffs (linux/magic.h).
-const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+use super::filesystem;
 
 /// The pins of one node.
 #[derive(Clone, Debug)]
 pub struct Pins {
     root: PathBuf,
+    /// Layouts of maps other than those that this code knows.
+    layouts: BTreeMap<String, u32>,
 }
 
 /// The folders of the pins cannot be used.
@@ -41,9 +44,10 @@ impl Pins {
     /// [`PinsError`] if `bpffs` is not one.
     pub fn below(bpffs: &Path) -> Result<Self, PinsError> {
         let path = bpffs.to_path_buf();
-        match filesystem(bpffs) {
-            Ok(BPF_FS_MAGIC) => Ok(Self {
+        match filesystem::kind(bpffs) {
+            Ok(filesystem::BPFFS) => Ok(Self {
                 root: bpffs.join(PIN_ROOT),
+                layouts: BTreeMap::new(),
             }),
             Ok(_) => Err(PinsError::NoBpffs { path }),
             Err(source) => Err(PinsError::Io { path, source }),
@@ -55,7 +59,16 @@ impl Pins {
     pub(crate) fn at(folder: &Path) -> Self {
         Self {
             root: folder.join(PIN_ROOT),
+            layouts: BTreeMap::new(),
         }
+    }
+
+    /// The same with these maps in other layouts than this code knows, as another version's would
+    /// be.
+    #[must_use]
+    pub fn with_layouts(mut self, layouts: impl IntoIterator<Item = (String, u32)>) -> Self {
+        self.layouts.extend(layouts);
+        self
     }
 
     /// Makes the folders.
@@ -69,6 +82,12 @@ impl Pins {
         Ok(())
     }
 
+    /// The folder of all pins.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The folder of the maps.
     #[must_use]
     pub fn maps(&self) -> PathBuf {
@@ -78,7 +97,9 @@ impl Pins {
     /// The pin of a map.
     #[must_use]
     pub fn map(&self, name: &str) -> PathBuf {
-        self.maps().join(name)
+        let known = Pin::of(name);
+        let layout = self.layouts.get(name).copied().unwrap_or(known.layout);
+        self.maps().join(Pin { layout, ..known }.to_string())
     }
 
     /// The folder of the programs.
@@ -103,19 +124,6 @@ impl Pins {
     #[must_use]
     pub fn link(&self, name: &str) -> PathBuf {
         self.links().join(name)
-    }
-}
-
-fn filesystem(path: &Path) -> io::Result<u64> {
-    let path = super::bpf::c_path(path)?;
-    // SAFETY: zeroed bytes are a valid `statfs`, a struct of integers.
-    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the path is NUL-terminated and `stat` is a whole struct, both alive for the call.
-    let result = unsafe { libc::statfs(path.as_ptr(), &raw mut stat) };
-    if result == 0 {
-        Ok(stat.f_type as u64)
-    } else {
-        Err(io::Error::last_os_error())
     }
 }
 

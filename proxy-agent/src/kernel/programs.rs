@@ -132,7 +132,9 @@ pub fn load(object: &Path, pins: &Pins, sizes: Sizes) -> Result<Loaded, Programs
         source,
     })?;
     let mut loader = EbpfLoader::new();
-    loader.default_map_pin_directory(pins.maps());
+    for name in MAPS {
+        loader.map_pin_path(name, pins.map(name));
+    }
     for (name, size) in [(map::FLOWS, sizes.flows), (map::ENDPOINTS, sizes.endpoints)] {
         if let Some(size) = size {
             loader.map_max_entries(name, size);

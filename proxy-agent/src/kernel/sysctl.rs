@@ -1,10 +1,11 @@
-//! The kernel parameters that routing for pods needs, below /proc/sys of this network namespace.
+//! The kernel parameters that routing for pods needs: below /proc/sys of this network namespace, or
+//! where a pod that may not write there has mounted it from the node.
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::Path;
 
 use ipnet::IpNet;
 
@@ -88,10 +89,10 @@ pub struct SysctlError {
 ///
 /// # Errors
 /// [`SysctlError`].
-pub fn diff(families: Families, tunnels: bool) -> Result<Vec<Wanted>, SysctlError> {
+pub fn diff(root: &Path, families: Families, tunnels: bool) -> Result<Vec<Wanted>, SysctlError> {
     let mut wrong = Vec::new();
     for wanted in families.wanted(tunnels) {
-        let current = fs::read_to_string(wanted.path()).map_err(|source| SysctlError {
+        let current = fs::read_to_string(root.join(wanted.name)).map_err(|source| SysctlError {
             doing: "read",
             name: wanted.name,
             source,
@@ -103,40 +104,100 @@ pub fn diff(families: Families, tunnels: bool) -> Result<Vec<Wanted>, SysctlErro
     Ok(wrong)
 }
 
-/// Sets a parameter.
+/// Where it is kept which value a parameter had before the agent set it first, a line each:
+/// `NAME=VALUE`. Below /run, since a reboot forgets the parameters, too.
+const BEFORE: &str = "sysctls";
+
+/// Sets a parameter, and keeps below `state` what it was.
 ///
 /// # Errors
 /// [`SysctlError`].
-pub fn apply(wanted: Wanted) -> Result<(), SysctlError> {
-    fs::write(wanted.path(), wanted.value).map_err(|source| SysctlError {
+pub fn apply(root: &Path, state: &Path, wanted: Wanted) -> Result<(), SysctlError> {
+    remember(root, state, wanted).map_err(|source| SysctlError {
+        doing: "keep the earlier value of",
+        name: wanted.name,
+        source,
+    })?;
+    fs::write(root.join(wanted.name), wanted.value).map_err(|source| SysctlError {
         doing: "write",
         name: wanted.name,
         source,
     })
 }
 
+fn remember(root: &Path, state: &Path, wanted: Wanted) -> io::Result<()> {
+    let kept = before(state)?;
+    if kept.iter().any(|(name, _)| name == wanted.name) {
+        return Ok(());
+    }
+    let value = fs::read_to_string(root.join(wanted.name))?;
+    fs::create_dir_all(state)?;
+    let path = state.join(BEFORE);
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    writeln!(file, "{}={}", wanted.name, value.trim())
+}
+
+fn before(state: &Path) -> io::Result<Vec<(String, String)>> {
+    let text = match fs::read_to_string(state.join(BEFORE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text?,
+    };
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+}
+
+/// Gives the parameters back the values that they had, and says which. One that somebody else has
+/// set meanwhile stays.
+///
+/// # Errors
+/// The first of [`SysctlError`]; the others were tried.
+pub fn restore(root: &Path, state: &Path) -> Result<Vec<String>, SysctlError> {
+    let failed = |doing, name| {
+        move |source| SysctlError {
+            doing,
+            name,
+            source,
+        }
+    };
+    let kept = before(state).map_err(failed("read the earlier values of", "all"))?;
+    let mut restored = Vec::new();
+    let mut outcome = Ok(());
+    for wanted in V4.into_iter().chain(V6).chain([TUNNELS]) {
+        let Some((name, value)) = kept.iter().find(|(name, _)| name == wanted.name) else {
+            continue;
+        };
+        let path = root.join(wanted.name);
+        let current = fs::read_to_string(&path).unwrap_or_default();
+        if current.trim() != wanted.value {
+            continue;
+        }
+        match fs::write(&path, value).map_err(failed("write", wanted.name)) {
+            Ok(()) => restored.push(format!("set sysctl {name} to {value} again")),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    outcome.map(|()| restored)
+}
+
 /// The ports that the kernel gives to sockets that ask for any.
 ///
 /// # Errors
 /// [`SysctlError`]; also if the file does not hold two ports.
-pub fn local_ports() -> Result<RangeInclusive<u16>, SysctlError> {
+pub fn local_ports(root: &Path) -> Result<RangeInclusive<u16>, SysctlError> {
     let name = "net/ipv4/ip_local_port_range";
     let failed = |source| SysctlError {
         doing: "read",
         name,
         source,
     };
-    let text = fs::read_to_string(PathBuf::from("/proc/sys").join(name)).map_err(failed)?;
+    let text = fs::read_to_string(root.join(name)).map_err(failed)?;
     let mut ports = text.split_whitespace().map(str::parse);
     match (ports.next(), ports.next()) {
         (Some(Ok(first)), Some(Ok(last))) => Ok(first..=last),
         _ => Err(failed(io::ErrorKind::InvalidData.into())),
-    }
-}
-
-impl Wanted {
-    fn path(&self) -> PathBuf {
-        PathBuf::from("/proc/sys").join(self.name)
     }
 }
 
@@ -149,6 +210,29 @@ impl fmt::Display for Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_gets_its_first_value_back_unless_it_is_anothers() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, state) = (folder.path().join("sys"), folder.path().join("state"));
+        let [forward, filter] = V4;
+        let path = |wanted: Wanted| root.join(wanted.name);
+        for wanted in V4 {
+            fs::create_dir_all(path(wanted).parent().unwrap()).unwrap();
+            fs::write(path(wanted), "7\n").unwrap();
+            apply(&root, &state, wanted).unwrap();
+        }
+        // Somebody else changes one, and the agent sets it again: the first value counts.
+        fs::write(path(forward), "9").unwrap();
+        apply(&root, &state, forward).unwrap();
+        fs::write(path(filter), "2").unwrap();
+        let restored = restore(&root, &state).unwrap();
+        assert_eq!(restored, ["set sysctl net/ipv4/ip_forward to 7 again"]);
+        assert_eq!(fs::read_to_string(path(forward)).unwrap(), "7");
+        assert_eq!(fs::read_to_string(path(filter)).unwrap(), "2", "not ours");
+        let nothing = folder.path().join("none");
+        assert_eq!(restore(&root, &nothing).unwrap(), [""; 0]);
+    }
 
     fn names(cidrs: &[&str], tunnels: bool) -> Vec<&'static str> {
         let cidrs: Vec<IpNet> = cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect();

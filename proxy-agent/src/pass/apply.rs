@@ -7,6 +7,7 @@ use proxy_abi::ownership::CNI_CONFIG_FILE;
 
 use super::failures::Failures;
 use super::{Node, PassError, Plan};
+use crate::kernel::earlier::{self, Pinned};
 use crate::kernel::node_maps as node_maps_door;
 use crate::kernel::{links, programs, sysctl};
 use crate::plan::{filters, node_maps, services, tunnels};
@@ -25,12 +26,17 @@ impl Node {
             filters,
             routes,
             leftovers,
+            earlier,
             cni_config,
         } = plan;
         let mut failures = Failures::default();
         for wanted in sysctls {
             tracing::info!("{wanted}");
-            failures.note(sysctl::apply(*wanted));
+            failures.note(sysctl::apply(
+                &self.options.proc_sys,
+                &self.options.state_dir,
+                *wanted,
+            ));
         }
         failures.note(self.apply_node_maps(node_maps));
         failures.note(self.apply_services(services));
@@ -45,7 +51,7 @@ impl Node {
         self.apply_tunnels(tunnels, &mut peers).await;
         for operation in links {
             tracing::info!("{operation}");
-            let done = links::apply(operation, &self.pins, &self.options.cgroup_root);
+            let done = links::apply(operation, &self.pins, &self.cgroup);
             failures.note(done);
         }
         for operation in filters {
@@ -58,11 +64,24 @@ impl Node {
         }
         self.apply_tunnels(leftovers, &mut peers).await;
         failures.first()?;
+        self.remove_earlier(earlier)?;
         if let Some(text) = cni_config {
             tracing::info!("write the CNI configuration: the node works");
             write_config(&self.options.cni_conf_dir, text)?;
         }
         peers.first()
+    }
+
+    /// Every hook runs this version's programs by now.
+    fn remove_earlier(&self, earlier: &[Pinned]) -> Result<(), PassError> {
+        if earlier.is_empty() {
+            return Ok(());
+        }
+        let carried = earlier::carry(&self.pins, earlier)?;
+        for pinned in earlier {
+            tracing::info!(carried, "{pinned}");
+        }
+        earlier::remove(earlier).map_err(PassError::Earlier)
     }
 
     async fn apply_filter(&self, operation: &filters::Operation) -> Result<(), PassError> {

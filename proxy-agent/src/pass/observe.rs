@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use cluster_model::Node;
 use ipnet::IpNet;
@@ -12,10 +13,11 @@ use proxy_abi::ownership::CNI_CONFIG_FILE;
 
 use super::PassError;
 use crate::args::Options;
+use crate::kernel::earlier::Pinned;
 use crate::kernel::pins::Pins;
 use crate::kernel::routes::Netlink;
 use crate::kernel::sysctl::Families;
-use crate::kernel::{links, namespace, node_maps, programs, sysctl};
+use crate::kernel::{earlier, links, namespace, node_maps, programs, sysctl};
 use crate::plan::filters::{Observed as PodInterface, Place};
 use crate::plan::interfaces::{self, Interface, Interfaces};
 use crate::plan::links::Observed as Link;
@@ -53,6 +55,8 @@ pub struct Observed {
     pub rules: BTreeSet<IpNet>,
     /// Our tunnels.
     pub tunnels: Tunnels,
+    /// Pins of another version.
+    pub earlier: Vec<Pinned>,
     /// The text of the CNI configuration, if there is one.
     pub cni_config: Option<String>,
     /// Every node, as the cluster describes it.
@@ -88,6 +92,14 @@ pub enum Waiting {
     Ports,
     /// The agent's own sockets do not meet the socket programs.
     SocketPrograms,
+}
+
+impl Waiting {
+    /// Whether no pod can have a network meanwhile.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        matches!(self, Self::Node(_) | Self::Address(_) | Self::PodCidr(_))
+    }
 }
 
 impl fmt::Display for Waiting {
@@ -130,6 +142,14 @@ impl fmt::Display for Waiting {
     }
 }
 
+/// Where the kernel's state is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Doors<'a> {
+    pub(super) pins: &'a Pins,
+    pub(super) cgroup: &'a Path,
+    pub(super) netlink: &'a Netlink,
+}
+
 /// Looks at everything.
 ///
 /// # Errors
@@ -137,13 +157,16 @@ impl fmt::Display for Waiting {
 pub(super) async fn observe(
     nodes: Vec<Node>,
     options: &Options,
-    pins: &Pins,
-    netlink: &Netlink,
+    Doors {
+        pins,
+        cgroup,
+        netlink,
+    }: Doors<'_>,
 ) -> Result<(Observed, Vec<Waiting>), PassError> {
     let interfaces = netlink.interfaces().await?;
     let (routes, defaults) = netlink.routes(&interfaces).await?;
     let (place, mut waiting) = place(&nodes, options, &interfaces, &defaults);
-    let cgroup = Some(links::cgroup_id(&options.cgroup_root)?);
+    let cgroup = Some(links::cgroup_id(cgroup)?);
     let tunnels = place
         .as_ref()
         .is_some_and(|place| !place.ways.tunnels.is_empty());
@@ -153,7 +176,7 @@ pub(super) async fn observe(
         waiting.push(Waiting::Ports);
     }
     let observed = Observed {
-        sysctls: sysctl::diff(Families::of(pod_cidrs), tunnels)?,
+        sysctls: sysctl::diff(&options.proc_sys, Families::of(pod_cidrs), tunnels)?,
         links: links::observe(pins, &interfaces)?,
         pod_interfaces: netlink.pod_interfaces().await?,
         own_filters: netlink.own_filters(&interfaces).await?,
@@ -172,6 +195,7 @@ pub(super) async fn observe(
             options.socket_lb,
         ),
         routes,
+        earlier: earlier::observe(pins).map_err(PassError::Earlier)?,
         cni_config: read_config(options)?,
         nodes,
         place,
@@ -221,7 +245,7 @@ fn masquerade(options: &Options) -> Result<Masquerade, PassError> {
     let ports = match (options.masquerade, options.masquerade_ports) {
         (false, _) => None,
         (true, Some(ports)) => Some(ports),
-        (true, None) => ports::outside(sysctl::local_ports()?),
+        (true, None) => ports::outside(sysctl::local_ports(&options.proc_sys)?),
     };
     Ok(Masquerade {
         ports,

@@ -6,6 +6,7 @@ use std::fmt;
 use super::observe::{Observed, Position};
 use super::wish;
 use crate::args::Options;
+use crate::kernel::earlier::Pinned;
 use crate::kernel::programs::Outdated;
 use crate::kernel::sysctl;
 use crate::plan::{cni_config, filters, links, node_maps, routes, services, tunnels};
@@ -31,6 +32,8 @@ pub struct Plan {
     pub routes: Vec<routes::Operation>,
     /// What of tunnels nothing needs any more.
     pub leftovers: Vec<tunnels::Operation>,
+    /// Pins of another version, which go when nothing runs any more that uses them.
+    pub earlier: Vec<Pinned>,
     /// The CNI configuration to write.
     pub cni_config: Option<String>,
 }
@@ -54,6 +57,7 @@ pub(super) fn plan(
         filters: Vec::new(),
         routes: Vec::new(),
         leftovers: Vec::new(),
+        earlier: Vec::new(),
         cni_config: None,
     };
     let Some(place) = &observed.place else {
@@ -72,6 +76,7 @@ pub(super) fn plan(
     plan.node_maps = node_maps::diff(&observed.node_maps, &node_maps::wanted(&facts));
     let remade = plan.ways(observed, place);
     plan.hooks(observed, place, &remade, pinned);
+    plan.earlier.clone_from(&observed.earlier);
     if !place.own.pod_cidrs.is_empty() {
         let text = cni_config::text(&cni_config::Facts {
             pod_cidrs: &place.own.pod_cidrs,
@@ -139,6 +144,21 @@ impl Plan {
         self.filters.extend(own);
     }
 
+    /// What somebody else must have changed, if the cluster did not: of each kind how many. (What
+    /// the programs are told of interfaces follows these, and is no repair.)
+    #[must_use]
+    pub fn repairs(&self) -> [(&'static str, usize); 7] {
+        [
+            ("sysctl", self.sysctls.len()),
+            ("service", self.services.len()),
+            ("program", self.programs.len()),
+            ("link", self.links.len()),
+            ("filter", self.filters.len()),
+            ("route", self.routes.len()),
+            ("cni-config", usize::from(self.cni_config.is_some())),
+        ]
+    }
+
     /// Number of operations.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -152,6 +172,7 @@ impl Plan {
             filters,
             routes,
             leftovers,
+            earlier,
             cni_config,
         } = self;
         sysctls.len()
@@ -163,6 +184,7 @@ impl Plan {
             + filters.len()
             + routes.len()
             + leftovers.len()
+            + earlier.len()
             + usize::from(cni_config.is_some())
     }
 
@@ -186,6 +208,7 @@ impl fmt::Display for Plan {
             filters,
             routes,
             leftovers,
+            earlier,
             cni_config,
         } = self;
         lines(out, sysctls)?;
@@ -199,6 +222,7 @@ impl fmt::Display for Plan {
         lines(out, filters)?;
         lines(out, routes)?;
         lines(out, leftovers)?;
+        lines(out, earlier)?;
         match cni_config {
             Some(_) => writeln!(out, "write the CNI configuration"),
             None => Ok(()),

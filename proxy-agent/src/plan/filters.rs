@@ -55,6 +55,15 @@ pub enum Operation {
     Remove(Place),
 }
 
+impl Operation {
+    /// Where it changes something.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        let (Self::Put { place, .. } | Self::Remove(place)) = self;
+        place
+    }
+}
+
 /// What leads from the observed interfaces to ones that all run the programs with the ids that
 /// `current` gives (`None`: one that has no id yet). `linked` says whether a program runs on
 /// an interface by a link instead.

@@ -12,6 +12,7 @@ pub mod node_maps;
 pub mod node_ports;
 pub mod peers;
 pub mod ports;
+pub mod removal;
 pub mod routes;
 pub mod services;
 pub mod slots;

@@ -1,6 +1,7 @@
 //! `/healthz`: should load balancers send clients to this node? `/livez`: does the agent work?
+//! `/readyz`: does the node's network work?
 //!
-//! As kube-proxy says it (`pkg/proxy/healthcheck/proxy_health.go`).
+//! The first two as kube-proxy says it (`pkg/proxy/healthcheck/proxy_health.go`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -22,12 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Health(Mutex<Facts>);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Facts {
     /// Since when a pass is due that has not come to its end.
     pending_since: Option<SystemTime>,
     last_applied: Option<SystemTime>,
     node_leaving: bool,
+    /// What keeps the node from working; a sentence each.
+    waiting: Vec<String>,
 }
 
 impl Health {
@@ -47,6 +50,11 @@ impl Health {
     /// Whether the node is about to go.
     pub(super) fn node(&self, leaving: bool) {
         self.with(|facts| facts.node_leaving = leaving);
+    }
+
+    /// What keeps the node from working.
+    pub(super) fn waiting(&self, waiting: Vec<String>) {
+        self.with(|facts| facts.waiting = waiting);
     }
 
     /// Whether the agent keeps up, whatever becomes of the node.
@@ -70,6 +78,17 @@ impl Health {
     fn livez(&self, now: SystemTime) -> (StatusCode, String) {
         let healthy = self.is_healthy(now);
         (code(healthy), format!("{}}}", self.times(healthy, now)))
+    }
+
+    /// The code and body of `/readyz`: ready from the first whole pass on, unless the node cannot
+    /// work for a reason that is not the agent's.
+    fn readyz(&self, now: SystemTime) -> (StatusCode, String) {
+        let healthy = self.is_healthy(now);
+        let (passed, waiting) =
+            self.with(|facts| (facts.last_applied.is_some(), facts.waiting.clone()));
+        let ready = healthy && passed && waiting.is_empty();
+        let body = serde_json::json!({ "ready": ready, "passed": passed, "waiting": waiting });
+        (code(ready), body.to_string())
     }
 
     /// While all is well the last update is now, as it has always been with kube-proxy.
@@ -108,7 +127,7 @@ pub(super) const JSON: [(HeaderName, &str); 3] = [
     (header::CONNECTION, "close"),
 ];
 
-/// `/healthz` and `/livez`.
+/// `/healthz`, `/livez` and `/readyz`.
 pub(super) fn routes(health: &Arc<Health>, metrics: &Arc<Metrics>) -> Router {
     type Both = (Arc<Health>, Arc<Metrics>);
     async fn healthz(State((health, metrics)): State<Both>) -> impl IntoResponse {
@@ -121,7 +140,12 @@ pub(super) fn routes(health: &Arc<Health>, metrics: &Arc<Metrics>) -> Router {
         metrics.livez(code);
         (code, JSON, body)
     }
+    async fn readyz(State((health, _)): State<Both>) -> impl IntoResponse {
+        let (code, body) = health.readyz(SystemTime::now());
+        (code, JSON, body)
+    }
     Router::new()
+        .route("/readyz", get(readyz))
         .route("/healthz", get(healthz))
         .route("/livez", get(livez))
         .with_state((health.clone(), metrics.clone()))
@@ -165,6 +189,25 @@ mod tests {
         let fields: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(fields["lastUpdated"], fields["currentTime"]);
         assert_eq!(fields["nodeEligible"], true);
+    }
+
+    #[test]
+    fn a_node_is_ready_once_a_pass_is_done_and_nothing_is_waited_for() {
+        let health = Health::default();
+        let ready = || health.readyz(at(50)).0 == StatusCode::OK;
+        assert!(!ready(), "before the first pass");
+        health.queued(at(10));
+        health.applied(at(20));
+        assert!(ready());
+        health.waiting(vec!["no pod CIDR".into()]);
+        let (code, body) = health.readyz(at(50));
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("no pod CIDR"), "{body}");
+        health.waiting(Vec::new());
+        assert!(ready());
+        health.queued(at(21));
+        assert!(ready(), "a change is on its way");
+        assert!(health.readyz(at(100)).0 != StatusCode::OK, "and stuck");
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub(super) struct Metrics {
     entries: Family<Labels, Gauge>,
     sizes: Family<Labels, Gauge>,
     contested: Gauge,
+    repairs: Family<Labels, Counter>,
     flows: FlowMetrics,
 }
 
@@ -83,6 +84,7 @@ impl Metrics {
             entries,
             sizes,
             contested: Gauge::default(),
+            repairs: Family::default(),
             flows,
         };
         all.without_local(Without::default());
@@ -195,6 +197,11 @@ impl Metrics {
             "Frontends that a Service wants and another has",
             self.contested.clone(),
         );
+        registry.register(
+            "repairs",
+            "What somebody else had changed and an audit put right, by what it was",
+            self.repairs.clone(),
+        );
         self.registry.register_collector(Box::new(Counters(pins)));
     }
 
@@ -241,6 +248,11 @@ impl Metrics {
         self.sizes.get_or_create(&endpoints).set(fill.slots.into());
         self.contested
             .set(i64::try_from(fill.contested).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn repaired(&self, what: &str, count: usize) {
+        let labels = [("what", what.to_owned())];
+        self.repairs.get_or_create(&labels).inc_by(count as u64);
     }
 
     pub(super) const fn flows(&self) -> &FlowMetrics {

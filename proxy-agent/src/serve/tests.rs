@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::*;
+use crate::kernel::walk::Use;
+use crate::pass::flows::Swept;
 use crate::pass::wishes;
 
 /// A port that was free a moment ago.
@@ -117,4 +119,32 @@ async fn every_path_answers() {
         TcpStream::connect(check).await.is_err(),
         "its port is closed"
     );
+}
+
+#[tokio::test]
+async fn the_dashboard_asks_for_metrics_that_there_are() {
+    let metrics = free();
+    let options = ServiceOptions {
+        healthz_bind_address: Bind(None),
+        metrics_bind_address: Bind(Some(metrics)),
+        ..ServiceOptions::default()
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let serve = Serve::start(&options, Pins::at(folder.path()));
+    // What has labels is there from its first value on.
+    serve.repaired(&[("link", 1)]);
+    serve.flows().swept(&Swept::default());
+    serve.flows().table("flows", Use::default());
+    let answer = ask(metrics, "/metrics").await;
+    let dashboard = include_str!("../../../kind-config/grafana-dashboard.json");
+    let ours = |word: &&str| word.starts_with("flatnet_") || word.starts_with("kubeproxy_");
+    let words = dashboard.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let mut asked = 0;
+    for word in words.filter(ours) {
+        asked += 1;
+        let name = word.trim_end_matches("_bucket").trim_end_matches("_total");
+        let described = answer.contains(&format!("# HELP {name}"));
+        assert!(described, "{word} is no metric:\n{answer}");
+    }
+    assert!(asked >= 10, "{asked}");
 }

@@ -7,7 +7,7 @@
 pub(crate) mod packet;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +20,7 @@ use proxy_abi::{
     Counter, Endpoint, Flow, FlowKey, FrontendKey, HostPort, Ip, NodeAddress, Pod, Port, ThisNode,
     Treatment, Uplink,
 };
+use proxy_agent::kernel::filesystem;
 use proxy_agent::kernel::maps::ServiceMaps;
 use proxy_agent::kernel::pins::Pins;
 use proxy_agent::kernel::programs::{self, Loaded, Sizes};
@@ -438,11 +439,12 @@ pub(crate) fn cgroup_root() -> PathBuf {
 pub(crate) fn isolated_bpffs() -> tempfile::TempDir {
     isolate();
     let folder = tempfile::tempdir().expect("a folder for bpffs");
-    mount_bpffs(folder.path());
+    filesystem::ensure_bpffs(folder.path()).expect("a bpffs");
     folder
 }
 
-fn isolate() {
+/// Gives this thread mount and network namespaces of its own.
+pub(crate) fn isolate() {
     // SAFETY: both calls concern this thread alone; the strings are NUL-terminated.
     unsafe {
         assert_eq!(
@@ -458,24 +460,4 @@ fn isolate() {
             "private"
         );
     }
-}
-
-fn mount_bpffs(folder: &Path) {
-    let path = std::ffi::CString::new(folder.to_str().expect("utf-8")).expect("no NUL");
-    // SAFETY: the strings are NUL-terminated and alive for the call.
-    let result = unsafe {
-        libc::mount(
-            c"bpffs".as_ptr(),
-            path.as_ptr(),
-            c"bpf".as_ptr(),
-            0,
-            std::ptr::null(),
-        )
-    };
-    assert_eq!(
-        result,
-        0,
-        "mount bpffs: {}",
-        std::io::Error::last_os_error()
-    );
 }

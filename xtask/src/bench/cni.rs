@@ -17,7 +17,8 @@ use super::frame::{self, Better, Contender, Row};
 use super::namespace::{self, Room};
 use super::plugin::{Plugin, Pod};
 use super::quantile::quantile;
-use crate::process::{self, Step, cargo};
+use crate::build;
+use crate::process::Step;
 use crate::setup::STATIC_TARGET;
 use crate::workspace::Workspace;
 
@@ -101,13 +102,7 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>
 
 /// Builds our plugin as it is shipped.
 fn static_binary(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    let step = Step::start("building the CNI plugin: release, static");
-    let mut build = cargo(workspace.root());
-    build.args(["build", "--quiet", "--release", "--package", PACKAGE]);
-    process::run(build.args(["--bin", BINARY, "--target", STATIC_TARGET]))?;
-    step.done();
-    let built = Path::new(STATIC_TARGET).join("release").join(BINARY);
-    Ok(workspace.target().join(built))
+    Ok(build::statically(workspace, &[PACKAGE], true)?.join(BINARY))
 }
 
 /// Ours first.

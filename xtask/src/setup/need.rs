@@ -9,6 +9,8 @@ pub(crate) enum Scope {
     Build,
     /// `cargo xtask lint`.
     Lint,
+    /// `cargo xtask image`.
+    Image,
     /// `cargo xtask lab`.
     Lab,
     /// `cargo xtask bench`.
@@ -27,8 +29,11 @@ impl Scope {
         match self {
             Self::Build => other == Self::Build,
             Self::Lint => matches!(other, Self::Build | Self::Lint),
+            Self::Image => matches!(other, Self::Build | Self::Image),
             Self::Lab => matches!(other, Self::Build | Self::Lab),
-            Self::Bench => matches!(other, Self::Build | Self::Lab | Self::Bench),
+            Self::Bench => {
+                matches!(other, Self::Build | Self::Image | Self::Lab | Self::Bench)
+            }
             Self::Test => !matches!(other, Self::Vm | Self::Fuzz),
             // Not what the lab and the benches ask of this machine's kernel.
             Self::Vm => matches!(other, Self::Build | Self::Test | Self::Vm),
@@ -40,6 +45,7 @@ impl Scope {
         match self {
             Self::Build => "to build",
             Self::Lint => "to lint",
+            Self::Image => "for the image",
             Self::Lab => "for the lab",
             Self::Bench => "for the benches",
             Self::Test => "for the tests",
@@ -165,18 +171,19 @@ mod tests {
 
     #[test]
     fn a_lab_needs_a_build_and_the_tests_need_all_but_fuzzing_and_machines() {
-        use Scope::{Bench, Build, Fuzz, Lab, Lint, Test, Vm};
+        use Scope::{Bench, Build, Fuzz, Image, Lab, Lint, Test, Vm};
 
         for (scope, included) in [
             (Build, vec![Build]),
             (Lint, vec![Build, Lint]),
+            (Image, vec![Build, Image]),
             (Lab, vec![Build, Lab]),
-            (Bench, vec![Build, Lab, Bench]),
-            (Test, vec![Build, Lint, Lab, Bench, Test]),
+            (Bench, vec![Build, Image, Lab, Bench]),
+            (Test, vec![Build, Lint, Image, Lab, Bench, Test]),
             (Vm, vec![Build, Test, Vm]),
             (Fuzz, vec![Fuzz]),
         ] {
-            for other in [Build, Lint, Lab, Bench, Test, Vm, Fuzz] {
+            for other in [Build, Lint, Image, Lab, Bench, Test, Vm, Fuzz] {
                 assert_eq!(
                     scope.includes(other),
                     included.contains(&other),

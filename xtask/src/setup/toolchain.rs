@@ -13,7 +13,7 @@ const BPF_LINKER: &str = "bpf-linker@0.10.0";
 /// Bpf-linker 0.10 speaks to exactly this major version of the compiler's libLLVM.
 const LLVM_MAJOR: u32 = 22;
 
-/// What the CNI plugin is compiled for where it has to run on any node.
+/// What is compiled for where it has to run on any node, with no library there.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// The driver of libFuzzer that `cargo xtask fuzz` starts.
@@ -49,8 +49,8 @@ pub(super) fn needs() -> Vec<Need> {
         }),
         Need {
             name: STATIC_TARGET.to_owned(),
-            used_for: "the CNI plugin as one static binary, as it is measured",
-            scope: Scope::Bench,
+            used_for: "what is shipped is static",
+            scope: Scope::Image,
             state: static_target(sysroot),
         },
         Need {

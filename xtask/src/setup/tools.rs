@@ -17,6 +17,12 @@ struct Tool {
 /// Every such program. A tool that nothing starts any more leaves this table.
 const TOOLS: &[Tool] = &[
     Tool {
+        program: "musl-gcc",
+        package: "musl-tools",
+        used_for: "compiles the C in a dependency of static programs (ring)",
+        scope: Scope::Image,
+    },
+    Tool {
         program: "ip",
         package: "iproute2",
         used_for: "makes the lab's fabric, shows links and routes",

@@ -18,7 +18,10 @@ use self::tally::Tally;
 use crate::process::Step;
 use crate::setup::{self, Scope, is_root};
 use crate::workspace::Workspace;
-use crate::{build, lab};
+use crate::{build, image, lab};
+
+/// The tests that install the product from an image.
+const IMAGE_SUITE: &str = "lab::install";
 
 /// Arguments of `cargo xtask test`.
 #[derive(Args, Debug)]
@@ -58,6 +61,12 @@ pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> anyhow::Result<Exit
         print_names(&suites);
         return Ok(ExitCode::SUCCESS);
     }
+    if suites
+        .iter()
+        .any(|suite| suite.name.to_string() == IMAGE_SUITE)
+    {
+        image::build(workspace, false)?;
+    }
     let tally = run_all(workspace, &suites, filter.is_some())?;
     println!("\n{tally}");
     Ok(if tally.is_good() {
@@ -92,6 +101,7 @@ fn run_all(workspace: &Workspace, suites: &[Suite], exact: bool) -> anyhow::Resu
         let step = Step::start(format!("{}: {} tests", suite.name, suite.tests.len()));
         let mut command = suite.command(workspace, exact);
         command.envs(lab::environment(workspace));
+        command.env("FLATNET_IMAGE", image::archive_of(workspace, false));
         // Where CI itself runs in a pod, its cluster is none of the tests' business.
         command
             .env_remove("KUBERNETES_SERVICE_HOST")

@@ -5,6 +5,7 @@
 //! Where the lab never looks (volume sources, affinity, node information) the table says
 //! [`Shape::Any`] and everything is taken as it comes.
 
+mod access;
 mod conform;
 mod core;
 mod metadata;
@@ -77,6 +78,9 @@ pub(super) fn of(kind: Kind) -> &'static Struct {
         Kind::ServiceAccount => &core::SERVICE_ACCOUNT,
         Kind::Event => &core::EVENT,
         Kind::Lease => &workload::LEASE,
+        Kind::DaemonSet => &workload::DAEMON_SET,
+        Kind::ClusterRole => &access::CLUSTER_ROLE,
+        Kind::ClusterRoleBinding => &access::CLUSTER_ROLE_BINDING,
     }
 }
 

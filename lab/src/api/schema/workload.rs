@@ -1,4 +1,4 @@
-//! Shapes of Deployments, Scales, EndpointSlices and Leases.
+//! Shapes of Deployments, DaemonSets, Scales, EndpointSlices and Leases.
 
 use super::Shape::{
     Any, Boolean, IntOrText, Integer, Keyed, List, Object, Text, TextList, TextMap,
@@ -40,6 +40,49 @@ static DEPLOYMENT_STRATEGY: Struct = Struct {
 static ROLLING_UPDATE: Struct = Struct {
     name: "RollingUpdateDeployment",
     fields: &[("maxSurge", IntOrText), ("maxUnavailable", IntOrText)],
+};
+
+pub(super) static DAEMON_SET: Struct = Struct {
+    name: "DaemonSet",
+    fields: &[
+        ("apiVersion", Text),
+        ("kind", Text),
+        ("metadata", Object(&OBJECT_META)),
+        ("spec", Object(&DAEMON_SET_SPEC)),
+        ("status", Object(&DAEMON_SET_STATUS)),
+    ],
+};
+
+static DAEMON_SET_SPEC: Struct = Struct {
+    name: "DaemonSetSpec",
+    fields: &[
+        ("minReadySeconds", Integer),
+        ("revisionHistoryLimit", Integer),
+        ("selector", Object(&LABEL_SELECTOR)),
+        ("template", Object(&POD_TEMPLATE_SPEC)),
+        ("updateStrategy", Object(&DAEMON_SET_STRATEGY)),
+    ],
+};
+
+static DAEMON_SET_STRATEGY: Struct = Struct {
+    name: "DaemonSetUpdateStrategy",
+    fields: &[("rollingUpdate", Object(&ROLLING_UPDATE)), ("type", Text)],
+};
+
+static DAEMON_SET_STATUS: Struct = Struct {
+    name: "DaemonSetStatus",
+    fields: &[
+        ("collisionCount", Integer),
+        ("conditions", Keyed(&CONDITION, &["type"])),
+        ("currentNumberScheduled", Integer),
+        ("desiredNumberScheduled", Integer),
+        ("numberAvailable", Integer),
+        ("numberMisscheduled", Integer),
+        ("numberReady", Integer),
+        ("numberUnavailable", Integer),
+        ("observedGeneration", Integer),
+        ("updatedNumberScheduled", Integer),
+    ],
 };
 
 static POD_TEMPLATE_SPEC: Struct = Struct {

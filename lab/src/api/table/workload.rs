@@ -1,4 +1,4 @@
-//! The table of Deployments.
+//! The tables of Deployments and DaemonSets.
 
 use super::{AGE, Column, NAME, age, labels, name};
 use crate::store::object::{items, str_of};
@@ -42,6 +42,31 @@ pub(super) fn cells(deployment: &Value, now: Timestamp) -> Vec<Value> {
         field("name"),
         field("image"),
         labels(&spec["selector"]["matchLabels"]),
+    ]
+}
+
+pub(super) const DAEMON_SET: &[Column] = &[
+    NAME,
+    ("Desired", "integer", 0),
+    ("Current", "integer", 0),
+    ("Ready", "integer", 0),
+    ("Up-to-date", "integer", 0),
+    ("Available", "integer", 0),
+    ("Node Selector", "string", 0),
+    AGE,
+];
+
+pub(super) fn daemon_set(set: &Value, now: Timestamp) -> Vec<Value> {
+    let count = |field: &str| -> Value { set["status"][field].as_i64().unwrap_or_default().into() };
+    vec![
+        name(set),
+        count("desiredNumberScheduled"),
+        count("currentNumberScheduled"),
+        count("numberReady"),
+        count("updatedNumberScheduled"),
+        count("numberAvailable"),
+        labels(&set["spec"]["template"]["spec"]["nodeSelector"]),
+        age(set, now),
     ]
 }
 

@@ -16,9 +16,16 @@ pub fn fill(kind: Kind, object: &mut Value, current: Option<&Value>) {
         Kind::Pod => pod::fill(object),
         Kind::Service => service::fill(object, current),
         Kind::Deployment => workload::fill_deployment(object),
+        Kind::DaemonSet => workload::fill_daemon_set(object),
         Kind::EndpointSlice => workload::fill_endpoint_slice(object),
         Kind::Namespace => fill_namespace(object),
-        Kind::Node | Kind::ConfigMap | Kind::ServiceAccount | Kind::Event | Kind::Lease => (),
+        Kind::Node
+        | Kind::ConfigMap
+        | Kind::ServiceAccount
+        | Kind::Event
+        | Kind::Lease
+        | Kind::ClusterRole
+        | Kind::ClusterRoleBinding => (),
     }
 }
 
@@ -85,6 +92,10 @@ mod tests {
             ),
             (
                 Kind::Deployment,
+                json!({"metadata": meta, "spec": {"template": {"spec": pod}}}),
+            ),
+            (
+                Kind::DaemonSet,
                 json!({"metadata": meta, "spec": {"template": {"spec": pod}}}),
             ),
             (

@@ -1,4 +1,4 @@
-//! Defaults of Deployments and EndpointSlices.
+//! Defaults of Deployments, DaemonSets and EndpointSlices.
 
 use super::{maps_in, pod, set_default, set_default_text};
 use crate::store::object;
@@ -17,6 +17,28 @@ pub(super) fn fill_deployment(deployment: &mut Value) {
             if let Some(Value::Object(rolling)) = strategy.get_mut("rollingUpdate") {
                 set_default(rolling, "maxSurge", json!("25%"));
                 set_default(rolling, "maxUnavailable", json!("25%"));
+            }
+        }
+    }
+    if let Some(template) = spec
+        .get_mut("template")
+        .filter(|template| template.is_object())
+    {
+        pod::fill_spec(object::map_mut(template, "spec"));
+    }
+}
+
+pub(super) fn fill_daemon_set(set: &mut Value) {
+    let spec = object::map_mut(set, "spec");
+    set_default(spec, "revisionHistoryLimit", json!(10));
+    set_default(spec, "updateStrategy", json!({}));
+    if let Some(Value::Object(strategy)) = spec.get_mut("updateStrategy") {
+        set_default_text(strategy, "type", "RollingUpdate");
+        if strategy["type"] == "RollingUpdate" {
+            set_default(strategy, "rollingUpdate", json!({}));
+            if let Some(Value::Object(rolling)) = strategy.get_mut("rollingUpdate") {
+                set_default(rolling, "maxSurge", json!(0));
+                set_default(rolling, "maxUnavailable", json!(1));
             }
         }
     }

@@ -20,13 +20,16 @@ pub fn check(kind: Kind, object: &Value) -> Vec<Cause> {
         Kind::Pod => pod::check(&object["spec"], "spec", &mut found),
         Kind::Service => service::check(object, &mut found),
         Kind::Deployment => workload::check_deployment(object, &mut found),
+        Kind::DaemonSet => workload::check_daemon_set(object, &mut found),
         Kind::EndpointSlice => workload::check_endpoint_slice(object, &mut found),
         Kind::Node
         | Kind::Namespace
         | Kind::ConfigMap
         | Kind::ServiceAccount
         | Kind::Event
-        | Kind::Lease => (),
+        | Kind::Lease
+        | Kind::ClusterRole
+        | Kind::ClusterRoleBinding => (),
     }
     found
 }
@@ -36,7 +39,7 @@ pub fn check_change(kind: Kind, current: &Value, next: &Value) -> Vec<Cause> {
     match kind {
         Kind::Pod => pod::check_change(current, next),
         Kind::Service => service::check_change(current, next),
-        Kind::Deployment => workload::check_deployment_change(current, next),
+        Kind::Deployment | Kind::DaemonSet => workload::check_selector_change(current, next),
         Kind::EndpointSlice => workload::check_endpoint_slice_change(current, next),
         _ => Vec::new(),
     }

@@ -1,4 +1,4 @@
-//! Deployments and EndpointSlices.
+//! Deployments, DaemonSets and EndpointSlices.
 
 use super::causes::{Cause, invalid, required, unsupported};
 use super::{names, pod};
@@ -16,6 +16,26 @@ pub(super) fn check_deployment(deployment: &Value, found: &mut Vec<Cause>) {
         let why = "must be greater than or equal to 0";
         found.push(invalid("spec.replicas", &spec["replicas"], why));
     }
+    check_template(spec, found);
+    let strategy = str_of(&spec["strategy"]["type"]);
+    let known = ["Recreate", "RollingUpdate"];
+    if !known.contains(&strategy) {
+        found.push(unsupported("spec.strategy.type", strategy, &known));
+    }
+}
+
+pub(super) fn check_daemon_set(set: &Value, found: &mut Vec<Cause>) {
+    let spec = &set["spec"];
+    check_template(spec, found);
+    let strategy = str_of(&spec["updateStrategy"]["type"]);
+    let known = ["OnDelete", "RollingUpdate"];
+    if !strategy.is_empty() && !known.contains(&strategy) {
+        found.push(unsupported("spec.updateStrategy.type", strategy, &known));
+    }
+}
+
+/// The selector and the pods it selects, which run for ever.
+fn check_template(spec: &Value, found: &mut Vec<Cause>) {
     check_selector(spec, found);
     let template = &spec["template"]["spec"];
     pod::check(template, "spec.template.spec", found);
@@ -26,11 +46,6 @@ pub(super) fn check_deployment(deployment: &Value, found: &mut Vec<Cause>) {
             policy,
             &["Always"],
         ));
-    }
-    let strategy = str_of(&spec["strategy"]["type"]);
-    let known = ["Recreate", "RollingUpdate"];
-    if !known.contains(&strategy) {
-        found.push(unsupported("spec.strategy.type", strategy, &known));
     }
 }
 
@@ -55,7 +70,7 @@ fn check_selector(spec: &Value, found: &mut Vec<Cause>) {
     }
 }
 
-pub(super) fn check_deployment_change(current: &Value, next: &Value) -> Vec<Cause> {
+pub(super) fn check_selector_change(current: &Value, next: &Value) -> Vec<Cause> {
     let (old, new) = (&current["spec"]["selector"], &next["spec"]["selector"]);
     if old == new {
         Vec::new()

@@ -1,147 +1,25 @@
 //! Full passes against a real kernel: a fresh node comes to work, one more pass changes nothing,
 //! a new agent finds all as planned, and what others break is repaired.
 
+#[path = "../kernel/mod.rs"]
 mod kernel;
+mod place;
+mod removal;
+mod versions;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use aya::programs::links::FdLink;
 use aya::programs::tc::{SchedClassifier, TcAttachOptions};
 use aya::programs::{LinkOrder, TcAttachType};
-use cluster_model::testing::{mk_index, mk_node, mk_service, mk_slice};
-use cluster_model::{ClusterIndex, Here, Protocol};
-use kernel::{cgroup_root, ip, isolated_bpffs, object, tc};
-use proxy_agent::args::{FlowOptions, Options, ServiceOptions};
+use cluster_model::testing::{mk_node, mk_service};
+use cluster_model::{ClusterIndex, Protocol};
+use kernel::{ip, tc};
+use place::{Place, cluster, full, full_at_last, here};
 use proxy_agent::kernel::links::has_tcx;
 use proxy_agent::kernel::routes::Netlink;
-use proxy_agent::pass::{Node, Plan, Wish, wishes};
-use proxy_agent::plan::peers::Routing;
-
-/// A node with an uplink, a cgroup and a bpffs of its own.
-struct Place {
-    options: Options,
-    folder: tempfile::TempDir,
-    cgroup: PathBuf,
-}
-
-impl Place {
-    fn new(test: &str) -> Option<Self> {
-        let programs = object(test)?;
-        let folder = isolated_bpffs();
-        let cgroup = cgroup_root().join(format!("flatnet-test-{}-{test}", std::process::id()));
-        fs::create_dir(&cgroup).expect("a cgroup");
-        let options = Options {
-            node_name: "node-1".into(),
-            api_server: None,
-            kubeconfig: None,
-            bpffs: folder.path().into(),
-            cgroup_root: cgroup.clone(),
-            cni_conf_dir: tempfile::tempdir().expect("a folder").keep(),
-            cni_data_dir: "/var/lib/cni/networks".into(),
-            programs,
-            flow_table_size: Some(1024),
-            endpoint_slots: Some(1024),
-            socket_lb: true,
-            services: ServiceOptions::default(),
-            flows: FlowOptions::default(),
-            routing: Routing::Auto,
-            vxlan_port: 8472,
-            tcx: None,
-            masquerade: true,
-            masquerade_exclude: Vec::new(),
-            masquerade_ports: None,
-            socket: folder.path().join("agent.sock"),
-            audit_seconds: Duration::from_secs(30),
-        };
-        let place = Self {
-            options,
-            folder,
-            cgroup,
-        };
-        ip("link set lo up");
-        ip("link add eth0 type veth peer name far0");
-        ip("addr add 172.30.0.11/24 dev eth0");
-        ip("link set eth0 up");
-        ip("link set far0 up");
-        Some(place)
-    }
-
-    /// An agent that has just started: it knows nothing but its options.
-    fn agent(&self) -> Node {
-        let netlink = Netlink::open().expect("netlink");
-        let mut node = Node::new(self.options.clone(), netlink).expect("a bpffs");
-        node.load().expect("programs load");
-        node
-    }
-
-    fn pin(&self, below: &str) -> PathBuf {
-        self.folder.path().join("flatnet").join(below)
-    }
-
-    /// Whether there is an interface of this name.
-    fn has(&self, interface: &str) -> bool {
-        Path::new("/proc/sys/net/ipv4/conf")
-            .join(interface)
-            .exists()
-    }
-
-    fn config(&self) -> PathBuf {
-        self.options.cni_conf_dir.join("10-flatnet.conflist")
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // The links are pinned; once the pins go, the cgroup is free of programs.
-        _ = fs::remove_dir_all(self.pin(""));
-        _ = fs::remove_dir_all(&self.options.cni_conf_dir);
-        _ = fs::remove_dir(&self.cgroup);
-    }
-}
-
-fn here() -> Here {
-    Here::new("node-1")
-}
-
-fn cluster() -> ClusterIndex {
-    let service = mk_service("default", "web")
-        .cluster_ip("10.96.1.1")
-        .port("", Protocol::Tcp, 80);
-    let slice = mk_slice("default", "web", "web-1")
-        .port("", Protocol::Tcp, 8080)
-        .ready("10.244.1.2")
-        .ready("10.244.2.2");
-    let mut index = mk_index([service], [slice]);
-    for number in 1..=3 {
-        index.apply_node(
-            mk_node(&format!("node-{number}"))
-                .address(&format!("172.30.0.1{number}"))
-                .pod_cidr(&format!("10.244.{number}.0/24")),
-        );
-    }
-    index
-}
-
-/// Full passes until one succeeds, as the agent's loop does: the kernel frees an unpinned link a
-/// moment after its pin is removed, and until then refuses the same program a second time.
-async fn full_at_last(node: &mut Node, index: &ClusterIndex) -> Plan {
-    for _ in 0..40 {
-        match node.full(Wish::of(index, &here())).await {
-            Ok((plan, _)) => return plan,
-            Err(error) => eprintln!("{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("no pass succeeded in two seconds");
-}
-
-async fn full(node: &mut Node, index: &ClusterIndex) -> Plan {
-    let (plan, waiting) = node.full(Wish::of(index, &here())).await.expect("a pass");
-    assert_eq!(waiting, []);
-    plan
-}
+use proxy_agent::pass::{Node, Wish, wishes};
 
 #[tokio::test]
 async fn a_fresh_node_comes_to_work_and_a_second_pass_changes_nothing() {
@@ -156,7 +34,7 @@ async fn a_fresh_node_comes_to_work_and_a_second_pass_changes_nothing() {
     let attached = first.links.len() + first.filters.len();
     assert_eq!(attached, 10, "{first}");
     assert_eq!(first.routes.len(), 2, "{first}");
-    assert_eq!(first.services.len(), 2, "{first}");
+    assert_eq!(first.services.len(), 3, "{first}");
     let config = fs::read_to_string(place.config()).expect("the CNI configuration");
     assert!(config.contains("10.244.1.0/24"), "{config}");
     let second = full(&mut agent, &index).await;
@@ -277,7 +155,7 @@ async fn a_map_whose_pin_is_lost_is_made_anew_and_used() {
     // The same, found by an agent that starts.
     fs::remove_file(place.pin("maps/frontends")).expect("a pin");
     let mut again = place.agent();
-    assert_eq!(full(&mut again, &index).await.services.len(), 2);
+    assert_eq!(full(&mut again, &index).await.services.len(), 3);
     assert!(full(&mut again, &index).await.is_empty());
 }
 
@@ -507,8 +385,8 @@ async fn a_change_touches_the_changed_service_alone() {
         agent
             .changed(wishes(&index, dirty.services.iter(), &here()))
             .expect("a pass"),
-        1,
-        "an empty list is one write"
+        2,
+        "an empty list is one write, and what refuses its other ports one"
     );
     assert_eq!(
         agent

@@ -1,9 +1,11 @@
 //! The one door to other namespaces and to mounts: every setns, unshare, mount and pre-exec hook
-//! of the lab is in this file.
+//! of the lab is in this folder.
 //!
 //! The lab's own threads never change their namespace for good: work in another one happens on a
 //! thread made for it that ends with it ([`inside`]), or in a child between fork and exec
 //! ([`Placement`]).
+
+mod root;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -19,6 +21,8 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{sethostname, setsid};
 
+pub(crate) use root::{Mount, Rights, Root};
+
 const NOTHING: Option<&str> = None;
 
 /// Where a command is to run. What is not set stays as it is for the caller.
@@ -28,6 +32,7 @@ pub(crate) struct Placement {
     cgroup: Option<File>,
     binds: Vec<(PathBuf, PathBuf)>,
     hostname: Option<String>,
+    root: Option<root::Prepared>,
     own_session: bool,
     ends_with_caller: bool,
 }
@@ -57,6 +62,12 @@ impl Placement {
         self
     }
 
+    /// With an image for a file system, and the rights that go with it.
+    pub(crate) fn root(mut self, root: &Root) -> io::Result<Self> {
+        self.root = Some(root.prepare()?);
+        Ok(self)
+    }
+
     /// With a host name of its own.
     pub(crate) fn hostname(mut self, name: &str) -> Self {
         self.hostname = Some(name.to_owned());
@@ -76,7 +87,7 @@ impl Placement {
     }
 
     /// Makes `command` start there. A failure is the error of `spawn`.
-    pub(crate) fn apply(self, command: &mut Command) {
+    pub(crate) fn apply(mut self, command: &mut Command) {
         // SAFETY: between fork and exec only async-signal-safe calls are allowed, because another
         // thread may have held the allocator's lock at the fork. `enter` makes system calls only:
         // every file is open and every string allocated by now, nix puts paths shorter than 1024
@@ -86,7 +97,7 @@ impl Placement {
         }
     }
 
-    fn enter(&self) -> io::Result<()> {
+    fn enter(&mut self) -> io::Result<()> {
         if self.own_session {
             setsid()?;
         }
@@ -119,6 +130,9 @@ impl Placement {
             for (source, target) in &self.binds {
                 mount(Some(source), target, NOTHING, MsFlags::MS_BIND, NOTHING)?;
             }
+        }
+        if let Some(root) = &mut self.root {
+            root.enter()?;
         }
         Ok(())
     }
