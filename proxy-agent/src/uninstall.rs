@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use proxy_abi::ownership::{CNI_CONFIG_FILE, CNI_NETWORK, CNI_TYPE};
 
 use crate::args::UninstallOptions;
-use crate::kernel::pins::{Pins, PinsError};
+use crate::kernel::pins::Pins;
 use crate::kernel::routes::{Netlink, NetlinkError};
 use crate::kernel::{links, sysctl};
 use crate::plan::removal::{self, Found, Operation};
@@ -50,11 +50,8 @@ pub async fn uninstall(
     let mut done = Removed::default();
     // First, so that the runtime begins no pod that would lose its network at once.
     done.file(&options.cni_conf_dir.join(CNI_CONFIG_FILE));
-    let pins = match Pins::below(&options.bpffs) {
-        Ok(pins) => Some(pins),
-        // Nothing can be pinned where no bpffs is.
-        Err(PinsError::NoBpffs { .. } | PinsError::Io { .. }) => None,
-    };
+    // Nothing can be pinned where no bpffs is.
+    let pins = Pins::below(&options.bpffs).ok();
     let found = observe(&netlink, pins.as_ref()).await?;
     for operation in removal::plan(&found) {
         let text = operation.to_string();

@@ -1,26 +1,30 @@
-//! The manifests beside the program: flags that it takes, and rights for what it asks, no more.
+//! The program's manifests: names and ports that fit together, and rights for what it asks, no more.
+//! (That it takes the options of `flatnet.env` is a test of xtask's.)
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, SERVICES, SLICES};
-use crate::running::{PATIENCE, Running, flatnet_dns};
+use crate::running::{PATIENCE, Running};
 
-const MANIFESTS: [(&str, &str, &str); 2] = [
-    (
-        "deployment.yaml",
-        "Deployment",
-        include_str!("../../manifests/deployment.yaml"),
-    ),
-    (
-        "daemonset.yaml",
-        "DaemonSet",
-        include_str!("../../manifests/daemonset.yaml"),
-    ),
-];
+/// Folders of `kind-config/manifests`, and what runs the server there.
+const MANIFESTS: [(&str, &str); 2] = [("dns", "Deployment"), ("dns-every-node", "DaemonSet")];
+
+/// What `kubectl apply -k` would send of a folder.
+fn rendered(folder: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kind-config/manifests");
+    let mut command = Command::new("kubectl");
+    let output = command.arg("kustomize").arg(path.join(folder)).output();
+    let output = output.expect("kubectl, which cargo xtask setup asks for");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{folder}: {said}");
+    String::from_utf8(output.stdout).expect("text")
+}
 
 fn object(manifest: &str, kind: &str) -> Value {
     let mut objects = serde_yaml_ng::Deserializer::from_str(manifest)
@@ -54,10 +58,10 @@ fn readable(role: &Value) -> BTreeSet<String> {
 #[test]
 fn the_role_is_what_the_program_asks_for() {
     let api = Api::started();
-    let server = Running::start_with(&api.url(), &["--pods", "verified", "--autopath"]);
+    let server = Running::start_with(&api.url(), &[]);
     server.line("synced");
     let mut asked = BTreeSet::new();
-    for path in [SERVICES, SLICES, "/api/v1/pods"] {
+    for path in [SERVICES, SLICES] {
         for verb in ["LIST", "WATCH"] {
             // The watch begins when the list is in.
             let begun = Instant::now();
@@ -73,14 +77,16 @@ fn the_role_is_what_the_program_asks_for() {
         .iter()
         .find(|line| !asked.iter().any(|path| line.contains(path)));
     assert_eq!(strange, None);
-    for (file, _, text) in MANIFESTS {
-        assert_eq!(readable(&object(text, "ClusterRole")), asked, "{file}");
+    for (folder, _) in MANIFESTS {
+        let role = object(&rendered(folder), "ClusterRole");
+        assert_eq!(readable(&role), asked, "{folder}");
     }
 }
 
 #[test]
 fn names_and_ports_of_a_manifest_fit_together() {
-    for (file, kind, text) in MANIFESTS {
+    for (file, kind) in MANIFESTS {
+        let text = &rendered(file);
         let (service, set) = (object(text, "Service"), object(text, kind));
         let pod = &set["spec"]["template"];
         assert_eq!(
@@ -126,21 +132,5 @@ fn names_and_ports_of_a_manifest_fit_together() {
                 (&json!(path), Some(json!(8181)))
             );
         }
-    }
-}
-
-#[test]
-fn the_program_takes_the_flags_of_a_manifest() {
-    for (file, kind, text) in MANIFESTS {
-        let set = object(text, kind);
-        let container = &set["spec"]["template"]["spec"]["containers"][0];
-        let mut command = flatnet_dns();
-        // Of the flags, a wrong one is complained about first.
-        command
-            .args(words(&container["args"]))
-            .args(["--api-server", "no-url"]);
-        let output = command.output().expect("the program starts");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("expected a URL"), "{file}: {said}");
     }
 }

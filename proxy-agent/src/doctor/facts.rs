@@ -88,7 +88,7 @@ pub const SYSCTLS: [&str; 5] = [
 pub async fn observe(options: &DoctorOptions) -> Facts {
     let agent = &options.agent;
     let pins = Pins::below(&agent.bpffs);
-    let pinned = pins.as_ref().is_ok_and(|pins| programs::maps_exist(pins));
+    let pinned = pins.as_ref().is_ok_and(programs::maps_exist);
     let services = &agent.services;
     let ports = [
         (services.healthz_bind_address, ("/readyz", "\"waiting\"")),
