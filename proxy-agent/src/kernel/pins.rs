@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use proxy_abi::ownership::map::Pin;
+use proxy_abi::ownership::map::{self, Pin};
 use proxy_abi::ownership::{PIN_LINKS, PIN_MAPS, PIN_PROGRAMS, PIN_ROOT};
 
 use super::filesystem;
@@ -98,7 +98,8 @@ impl Pins {
     #[must_use]
     pub fn map(&self, name: &str) -> PathBuf {
         let known = Pin::of(name);
-        let layout = self.layouts.get(name).copied().unwrap_or(known.layout);
+        let layout = self.layouts.get(map::owner(name)).copied();
+        let layout = layout.unwrap_or(known.layout);
         self.maps().join(Pin { layout, ..known }.to_string())
     }
 
@@ -136,5 +137,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = Pins::below(folder.path()).unwrap_err().to_string();
         assert!(error.contains("is no bpffs; mount one with"), "{error}");
+    }
+
+    #[test]
+    fn slots_are_new_with_the_frontends_that_name_them() {
+        let pins = Pins::at(Path::new("/x")).with_layouts([("frontends".to_owned(), 3)]);
+        for (name, expected) in [
+            ("frontends", "frontends-3"),
+            ("endpoints", "endpoints-3"),
+            ("flows", "flows"),
+        ] {
+            assert_eq!(pins.map(name), pins.maps().join(expected));
+        }
     }
 }
