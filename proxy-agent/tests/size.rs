@@ -47,7 +47,8 @@ fn change(index: &mut ClusterIndex, here: &Here, services: usize) -> Duration {
     assert_eq!(planned.unplaced, []);
     assert_eq!(
         table.fill(),
-        (services * 3, (services * ENDPOINTS * 2) as u32)
+        // Two ports, a node port, and the cluster IP's other ports.
+        (services * 4, (services * ENDPOINTS * 2) as u32)
     );
     drop(planned);
     index.take_dirty();

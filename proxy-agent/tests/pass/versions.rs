@@ -67,7 +67,7 @@ async fn a_new_layout_takes_over_what_the_old_one_held_and_a_downgrade_takes_it_
         8,
         "all that use one of the two: {plan}"
     );
-    assert_eq!(plan.earlier.len(), 2, "{plan}");
+    assert_eq!(plan.earlier.len(), 3, "slots with their frontends: {plan}");
     assert_eq!(count(&newer_pins), 2);
     let maps = names(&place, "maps");
     assert!(maps.contains(&"flows-2".to_owned()), "{maps:?}");
