@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod name;
+pub mod notice;
 pub mod object;
 pub mod index;
 pub mod view;
@@ -17,6 +18,7 @@ pub mod testing;
 
 pub use index::{Changes, ClusterIndex, Dirty};
 pub use name::{Family, PodName, Protocol, ServiceName, SliceName};
+pub use notice::{About, Notice};
 pub use object::{
     Endpoint, EndpointSlice, Hints, Node, Pod, Service, ServiceKind, ServicePort, SlicePort,
     TrafficPolicy,

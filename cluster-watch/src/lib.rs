@@ -2,7 +2,8 @@
 //!
 //! `connect` finds the API server, `wire` reads the few fields flatnet wants, `trim` turns them
 //! into the model's objects, `watch` follows one kind, `feed` holds the index they all fill. No
-//! decision is taken here; whoever reads the feed decides.
+//! decision is taken here; whoever reads the feed decides. The one thing that is written is what
+//! people are to see (`publish`).
 
 #![forbid(unsafe_code)]
 
@@ -13,8 +14,10 @@ mod contact;
 mod retry;
 mod watch;
 mod feed;
+mod publish;
 
 pub use cluster_model::Dirty;
 pub use connect::{ConnectError, client};
 pub use feed::{Feed, Selection, spawn};
 pub use kube::Client;
+pub use publish::{PublishError, Publisher};

@@ -10,6 +10,7 @@
 pub mod address;
 pub mod affinity;
 pub mod counter;
+pub mod earlier;
 pub mod endpoint;
 pub mod flow;
 pub mod fragment;

@@ -51,6 +51,8 @@ pub mod map {
     pub const SOURCE_RANGES: &str = "source_ranges";
     /// [`crate::Counter`] -> u64 on each CPU.
     pub const COUNTERS: &str = "counters";
+    /// Slot (u32, see [`crate::earlier`]) -> program. The one that is not pinned.
+    pub const EARLIER: &str = "earlier";
 
     /// The layout of each map's keys and values: to be counted up with every change of their
     /// bytes or of what these mean. A map of another layout is another map, pinned beside the old

@@ -226,6 +226,18 @@ impl Node {
         mem::take(&mut self.changes)
     }
 
+    /// The node's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.options.node_name
+    }
+
+    /// The frontends that more than one Service wants.
+    #[must_use]
+    pub fn contested(&self) -> &[Contest] {
+        &self.contested
+    }
+
     /// Where the pins are.
     #[must_use]
     pub fn pins(&self) -> &Pins {

@@ -3,13 +3,14 @@
 //! place.
 
 mod flows;
+mod notices;
 
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_model::{Dirty, Here};
-use cluster_watch::{Feed, Selection};
+use cluster_watch::{Client, ConnectError, Feed, Selection};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -22,6 +23,7 @@ use crate::local::Local;
 use crate::pass::{self, Node, PassError, Plan, Waiting, Wish};
 use crate::serve::{Seen, Serve};
 use flows::{Pending, Sweeper};
+use notices::Notices;
 
 /// First pause after a failed pass; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -39,7 +41,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 pub enum StartError {
     /// The API server's address or credentials.
     #[error(transparent)]
-    Connect(#[from] cluster_watch::ConnectError),
+    Connect(#[from] ConnectError),
     /// No view of the cluster.
     #[error(
         "the API server did not list Services, EndpointSlices and Nodes within {DIFF_PATIENCE:?}; \
@@ -93,7 +95,8 @@ async fn keep(options: Options) -> Result<(), StartError> {
     let here = Here::new(options.node_name.as_str());
     let services = options.services.clone();
     let timeouts = options.flows.timeouts();
-    let feed = feed(&options).await?;
+    let client = client(&options).await?;
+    let feed = watch(client.clone());
     let events = Events::open()?;
     let netlink = Netlink::open()?;
     let mut node = Node::new(options.clone(), netlink.clone())?;
@@ -106,6 +109,8 @@ async fn keep(options: Options) -> Result<(), StartError> {
     // Aborted when this function ends.
     let mut beside = JoinSet::new();
     beside.spawn(sweeper.keep());
+    let (notices, write) = Notices::new(client, &options.node_name);
+    beside.spawn(write);
     synced(&feed).await;
     let mut keeper = Keeper {
         flows,
@@ -116,6 +121,7 @@ async fn keep(options: Options) -> Result<(), StartError> {
         node,
         feed,
         events,
+        notices,
         audit_interval,
         retry: RETRY_FIRST,
         waiting: Vec::new(),
@@ -138,6 +144,7 @@ struct Keeper {
     node: Node,
     feed: Feed,
     events: Events,
+    notices: Notices,
     audit_interval: Duration,
     retry: Duration,
     waiting: Vec<Waiting>,
@@ -206,6 +213,10 @@ impl Keeper {
             let dirty = tokio::select! {
                 dirty = self.feed.changed() => dirty,
                 () = sleep_until(due) => return,
+                () = self.notices.due() => {
+                    self.notices.look(&self.feed.read(), &self.node, &self.serve);
+                    continue;
+                }
                 () = self.events.changed() => {
                     sleep(SETTLE).await;
                     self.events.forget();
@@ -267,16 +278,25 @@ impl Keeper {
 /// # Errors
 /// [`StartError::Connect`].
 pub(crate) async fn feed(options: &Options) -> Result<Feed, StartError> {
-    let client =
-        cluster_watch::client(options.api_server.as_deref(), options.kubeconfig.as_deref()).await?;
-    Ok(cluster_watch::spawn(
-        client,
-        Selection {
-            nodes: true,
-            headless: false,
-            pods: false,
-        },
-    ))
+    Ok(watch(client(options).await?))
+}
+
+async fn client(options: &Options) -> Result<Client, ConnectError> {
+    let Options {
+        api_server,
+        kubeconfig,
+        ..
+    } = options;
+    cluster_watch::client(api_server.as_deref(), kubeconfig.as_deref()).await
+}
+
+fn watch(client: Client) -> Feed {
+    let selection = Selection {
+        nodes: true,
+        headless: false,
+        pods: false,
+    };
+    cluster_watch::spawn(client, selection)
 }
 
 /// Waits for the first whole view of the cluster, and says so while it does.

@@ -50,7 +50,7 @@ pub struct Serve {
     metrics: Arc<Metrics>,
     checks: Checks,
     tally: Tally,
-    _listeners: Vec<Listener>,
+    listeners: Vec<Listener>,
 }
 
 /// A pass on its way.
@@ -80,7 +80,7 @@ impl Serve {
             health,
             metrics,
             tally: Tally::default(),
-            _listeners: ports.into_iter().filter_map(listen).collect(),
+            listeners: ports.into_iter().filter_map(listen).collect(),
         }
     }
 
@@ -88,6 +88,33 @@ impl Serve {
     #[must_use]
     pub fn flows(&self) -> FlowMetrics {
         self.metrics.flows().clone()
+    }
+
+    /// How full the tables are that refuse what is new when they are: entries used, entries that
+    /// fit.
+    #[must_use]
+    pub fn tables(&self) -> BTreeMap<String, (u64, u64)> {
+        self.metrics.flows().bounded()
+    }
+
+    /// The Services with a port that a `Local` policy leaves no endpoint here.
+    #[must_use]
+    pub fn without_local(&self) -> Vec<ServiceName> {
+        self.tally.services().cloned().collect()
+    }
+
+    /// The health check ports that cannot be listened at, and why.
+    #[must_use]
+    pub fn unheard_checks(&self) -> Vec<(ServiceName, u16, String)> {
+        self.checks.unheard()
+    }
+
+    /// The agent's own addresses that cannot be listened at, and why.
+    #[must_use]
+    pub fn unheard_servers(&self) -> Vec<(String, String)> {
+        let each = self.listeners.iter();
+        each.filter_map(|one| Some((one.address().to_string(), one.trouble()?)))
+            .collect()
     }
 
     /// A full pass begins, also because of these changes.

@@ -6,6 +6,7 @@
 //! finds the flow entry of the answers, which says what the other side calls the two ends.
 
 use packet::{Family, ethernet, icmp, transport};
+use proxy_abi::earlier::Given;
 use proxy_abi::{Counter, Port, protocol};
 
 use crate::maps::{self, Room};
@@ -36,6 +37,7 @@ pub(crate) fn translate(
     hook: Hook,
 ) -> Result<Outcome, Drop> {
     if !find(skb, packet, room, hook) {
+        maps::ask_earlier(skb, hook, Given::UnderWay);
         return Ok(Outcome::Pass);
     }
     rewrite(skb, packet, room)?;

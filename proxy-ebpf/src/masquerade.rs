@@ -6,7 +6,7 @@ use proxy_abi::{Counter, Flow, Role};
 use crate::maps::Room;
 use crate::parse::{Content, Packet};
 use crate::skb::Skb;
-use crate::translate::{Hook, Outcome, translated};
+use crate::translate::{Hook, Outcome, defer, translated};
 use crate::verdict::Drop;
 use crate::{errors, flow, maps, ports, service};
 
@@ -46,6 +46,7 @@ pub(crate) fn leaving(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result
 
 #[inline(always)]
 fn begin(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Drop> {
+    defer(skb, packet, Hook::Leaving);
     match packet.content {
         Content::Opening => {}
         // Its first was not let out.

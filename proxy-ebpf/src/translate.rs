@@ -1,6 +1,7 @@
 //! The walk of a packet: known flow? -> service -> endpoint -> rewrite.
 
-use proxy_abi::{Counter, Role};
+use proxy_abi::earlier::Given;
+use proxy_abi::{Counter, Role, protocol};
 
 use crate::flow::Made;
 use crate::maps::Room;
@@ -117,14 +118,30 @@ pub(crate) fn translate_answer(
         translated(skb, packet, room)?;
         return Ok(Outcome::Translated);
     }
+    maps::ask_earlier(skb, Hook::ToPod, Given::UnderWay);
     Ok(Outcome::Pass)
+}
+
+/// Leaves a packet of no known flow to the program that was here before, if there is one that may
+/// know it: while a version takes over from another, whose flows are in a map of its own.
+#[inline(always)]
+pub(crate) fn defer(skb: &Skb, packet: &Packet, hook: Hook) {
+    match packet.content {
+        Content::Opening => maps::ask_earlier(skb, hook, Given::Beginning),
+        _ => maps::ask_earlier(skb, hook, Given::UnderWay),
+    }
 }
 
 /// A packet without a flow of this hook, or whose flow led nowhere any more.
 #[inline(always)]
 fn anew(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Result<Outcome, Drop> {
+    defer(skb, packet, hook);
     if !service::find(packet, hook.client(), &mut room.service) {
         if packet.content == Content::Opening {
+            if packet.key.protocol != protocol::TCP {
+                // An answer looks no different where no flag tells.
+                maps::ask_earlier(skb, hook, Given::UnderWay);
+            }
             flow::give_way(packet, room)?;
         }
         return Ok(Outcome::Pass);

@@ -38,6 +38,9 @@ fn answer(call: &Call) -> Result<Response, ApiError> {
 
 fn collection(call: &Call, kind: Kind, namespace: Option<&str>) -> Result<Response, ApiError> {
     match call.method {
+        Method::GET if call.newer_events => Err(ApiError::NotImplemented(
+            "the lab takes Events of events.k8s.io/v1 and lists them as v1".to_owned(),
+        )),
         Method::GET if call.query.watch => follow::watch(call, kind, namespace, None),
         Method::GET => read::list(call, kind, namespace),
         Method::POST => write::create(call, kind, namespace),

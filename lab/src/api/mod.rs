@@ -16,6 +16,7 @@ mod field_selector;
 mod query;
 
 mod call;
+mod event_names;
 mod dispatch;
 
 mod discovery;

@@ -62,8 +62,11 @@ pub(super) fn parse(path: &str) -> Result<Target, ApiError> {
 }
 
 fn resource(group: &str, version: &str, rest: &[&str]) -> Result<Target, ApiError> {
-    let known =
-        |plural: &str| Kind::of_resource(group, version, plural).ok_or(ApiError::UnknownPath);
+    let known = |plural: &str| match (group, version, plural) {
+        // The same objects by another name, see `event_names`.
+        ("events.k8s.io", "v1", "events") => Ok(Kind::Event),
+        _ => Kind::of_resource(group, version, plural).ok_or(ApiError::UnknownPath),
+    };
     match rest {
         [] => Ok(Target::Resources {
             group: group.to_owned(),
@@ -187,6 +190,10 @@ mod tests {
             (
                 "/apis/apps/v1/namespaces/a/deployments/b/scale",
                 one(Kind::Deployment, "a", "b", "scale"),
+            ),
+            (
+                "/apis/events.k8s.io/v1/namespaces/a/events",
+                all(Kind::Event, Some("a")),
             ),
             (
                 "/apis/discovery.k8s.io/v1/endpointslices",

@@ -2,6 +2,7 @@
 
 use super::accept::Representation;
 use super::call::Call;
+use super::event_names;
 use super::table::{self, table};
 use crate::store::{ApiError, Kind, clock, object as metadata};
 use axum::body::{Body, Bytes};
@@ -21,6 +22,9 @@ pub(super) fn object(call: &Call, kind: Kind, code: StatusCode, object: &Value) 
             &table(kind, &[object], &version, call.query.include, clock::now())
         }
         Representation::Metadata => &table::metadata_only(object),
+        Representation::Objects | Representation::AggregatedDiscovery if call.newer_events => {
+            &event_names::from_core(object)
+        }
         Representation::Objects | Representation::AggregatedDiscovery => object,
     };
     json_response(code, shown, call.query.pretty)

@@ -1,8 +1,9 @@
 //! The bpf(2) commands that aya 0.14 does not offer: where a link is attached, putting another
-//! program into a cgroup link, reading many entries of a map at once, and writing one of a map
-//! whose types are another version's. The only raw bpf system
-//! calls of the agent.
+//! program into a cgroup link, reading many entries of a map at once, writing one of a map whose
+//! types are another version's, and asking a program that is open for its maps (aya opens it once
+//! more by its id, which takes CAP_SYS_ADMIN). The only raw bpf system calls of the agent.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
@@ -18,6 +19,8 @@ const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 const BPF_LINK_UPDATE: libc::c_long = 29;
 const BPF_NOEXIST: u64 = 1;
+/// As many maps as a program may have (linux/bpf_verifier.h, MAX_USED_MAPS).
+const MOST_MAPS: usize = 64;
 const BPF_LINK_TYPE_CGROUP: u32 = 3;
 const BPF_LINK_TYPE_TCX: u32 = 11;
 const BPF_TCX_INGRESS: u32 = 46;
@@ -95,6 +98,44 @@ pub fn link(fd: &OwnedFd, name_of: impl Fn(u32) -> Option<String>) -> io::Result
         program_id: prog_id,
         hook,
     })
+}
+
+/// The kernel's ids of the maps that a program uses.
+///
+/// # Errors
+/// The system call's.
+pub fn maps_of(program: BorrowedFd<'_>) -> io::Result<BTreeSet<u32>> {
+    /// `struct bpf_prog_info` as far as the ids of the maps.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        kind_id_and_tag: [u32; 4],
+        lengths: [u32; 2],
+        instructions_and_time: [u64; 3],
+        created_by_uid: u32,
+        nr_map_ids: u32,
+        map_ids: u64,
+    }
+    #[repr(C)]
+    struct Attributes {
+        bpf_fd: u32,
+        info_len: u32,
+        info: u64,
+    }
+    let mut ids = [0_u32; MOST_MAPS];
+    let mut info = Info {
+        nr_map_ids: MOST_MAPS as u32,
+        map_ids: ids.as_mut_ptr() as u64,
+        ..Info::default()
+    };
+    let mut attributes = Attributes {
+        bpf_fd: program.as_raw_fd().cast_unsigned(),
+        info_len: size_of::<Info>() as u32,
+        info: (&raw mut info) as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
+    let count = info.nr_map_ids as usize;
+    Ok(ids.into_iter().take(count).collect())
 }
 
 /// Puts `program` into `link`: the next packet or call meets the new one, none meets neither.

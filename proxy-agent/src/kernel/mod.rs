@@ -5,6 +5,7 @@ pub mod ask;
 pub mod bpf;
 pub mod capture;
 pub mod cgroup;
+pub mod changeover;
 pub mod counters;
 pub mod earlier;
 pub mod events;

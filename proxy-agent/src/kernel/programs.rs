@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use aya::maps::MapInfo;
@@ -15,6 +15,7 @@ use aya::programs::{Program, ProgramError, ProgramInfo};
 use aya::{Ebpf, EbpfLoader};
 use proxy_abi::ownership::{map, program};
 
+use super::bpf;
 use super::pins::Pins;
 
 /// Every program of the kernel half.
@@ -104,12 +105,42 @@ pub enum ProgramsError {
         /// Why not.
         reason: String,
     },
+    /// The map that leads to programs of another version.
+    #[error("cannot hand packets to the programs that were here before: {reason}")]
+    Earlier {
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// A loaded kernel half, not attached anywhere.
 pub struct Loaded {
     ebpf: Ebpf,
-    loaded: BTreeMap<&'static str, ProgramInfo>,
+    loaded: BTreeMap<&'static str, Identity>,
+}
+
+/// What tells a program from others of its name.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    /// The kernel's digest of its instructions, which says nothing of its maps.
+    tag: u64,
+    /// The kernel's ids of its maps.
+    maps: BTreeSet<u32>,
+}
+
+impl Identity {
+    fn of(program: BorrowedFd<'_>, info: &ProgramInfo) -> io::Result<Self> {
+        Ok(Self {
+            tag: info.tag(),
+            maps: bpf::maps_of(program)?,
+        })
+    }
+
+    /// Whether another program does the same with those of `maps` that they use.
+    fn equals(&self, other: &Self, maps: &BTreeSet<u32>) -> bool {
+        let used = |one: &Self| one.maps.intersection(maps).copied().collect::<Vec<_>>();
+        self.tag == other.tag && used(self) == used(other)
+    }
 }
 
 /// A program whose pin is missing or holds something else than what was loaded.
@@ -149,35 +180,37 @@ pub fn load(object: &Path, pins: &Pins, sizes: Sizes) -> Result<Loaded, Programs
         let program = ebpf
             .program_mut(name)
             .ok_or(ProgramsError::Missing { name })?;
-        let info = load_one(program).map_err(|source| ProgramsError::Load {
+        let identity = load_one(program).map_err(|source| ProgramsError::Load {
             name,
             source: Box::new(source),
         })?;
-        loaded.insert(name, info);
+        loaded.insert(name, identity);
     }
     Ok(Loaded { ebpf, loaded })
 }
 
-fn load_one(program: &mut Program) -> Result<ProgramInfo, ProgramError> {
+fn load_one(program: &mut Program) -> Result<Identity, ProgramError> {
     match program {
         Program::SchedClassifier(program) => program.load()?,
         Program::CgroupSockAddr(program) => program.load()?,
         _ => return Err(ProgramError::UnexpectedProgramType),
     }
-    program.info()
+    let info = program.info()?;
+    Ok(Identity::of(program.fd()?.as_fd(), &info)?)
 }
 
 impl Loaded {
     /// The programs whose pins are missing, differ, or use other maps than those that are pinned
-    /// (whose pins somebody removed, say): the kernel's tag of a program says nothing of its maps.
+    /// (whose pins somebody removed, say).
     #[must_use]
     pub fn outdated(&self, pins: &Pins) -> Vec<Outdated> {
         let maps: BTreeSet<u32> = MAPS.iter().filter_map(|name| map_id(pins, name)).collect();
         let current = |name: &str| {
             let loaded = self.loaded.get(name)?;
-            let pinned = pinned(pins, name)?;
-            let same = pinned.tag() == loaded.tag() && uses(&pinned, &maps) == uses(loaded, &maps);
-            same.then_some(())
+            let pinned = bpf::open_pin(&pins.program(name)).ok()?;
+            let info = pinned_info(pins, name)?;
+            let pinned = Identity::of(pinned.as_fd(), &info).ok()?;
+            pinned.equals(loaded, &maps).then_some(())
         };
         ALL.into_iter()
             .filter(|name| current(name).is_none())
@@ -212,7 +245,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// The loaded object, for tests that run its programs.
+    /// The loaded object.
     pub fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }
@@ -227,25 +260,19 @@ pub fn open(pins: &Pins, name: &'static str) -> Result<OwnedFd, ProgramsError> {
         name,
         reason: error.to_string(),
     };
-    super::bpf::open_pin(&pins.program(name)).map_err(failed)
+    bpf::open_pin(&pins.program(name)).map_err(failed)
 }
 
 /// The kernel's id of the program pinned under a name.
 #[must_use]
 pub fn current_id(pins: &Pins, name: &str) -> Option<u32> {
-    pinned(pins, name).map(|info| info.id())
-}
-
-/// Which of `maps` a program uses. A kernel that does not tell counts as using none.
-fn uses(program: &ProgramInfo, maps: &BTreeSet<u32>) -> BTreeSet<u32> {
-    let used = program.map_ids().ok().flatten().unwrap_or_default();
-    used.into_iter().filter(|id| maps.contains(id)).collect()
+    pinned_info(pins, name).map(|info| info.id())
 }
 
 fn map_id(pins: &Pins, name: &str) -> Option<u32> {
     MapInfo::from_pin(pins.map(name)).ok().map(|info| info.id())
 }
 
-fn pinned(pins: &Pins, name: &str) -> Option<ProgramInfo> {
+fn pinned_info(pins: &Pins, name: &str) -> Option<ProgramInfo> {
     ProgramInfo::from_pin(pins.program(name)).ok()
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use proxy_abi::earlier::Given;
 use proxy_abi::ownership::CNI_CONFIG_FILE;
 
 use super::failures::Failures;
@@ -40,6 +41,9 @@ impl Node {
         }
         failures.note(self.apply_node_maps(node_maps));
         failures.note(self.apply_services(services));
+        if let Some(loaded) = self.loaded.as_mut().filter(|_| !programs.is_empty()) {
+            failures.note(loaded.keep_earlier(programs, &self.pins));
+        }
         for outdated in programs {
             tracing::info!("pin program {}", outdated.0);
             if let Some(loaded) = &mut self.loaded {
@@ -64,7 +68,7 @@ impl Node {
         }
         self.apply_tunnels(leftovers, &mut peers).await;
         failures.first()?;
-        self.remove_earlier(earlier)?;
+        self.take_over(earlier)?;
         if let Some(text) = cni_config {
             tracing::info!("write the CNI configuration: the node works");
             write_config(&self.options.cni_conf_dir, text)?;
@@ -72,12 +76,17 @@ impl Node {
         peers.first()
     }
 
-    /// Every hook runs this version's programs by now.
-    fn remove_earlier(&self, earlier: &[Pinned]) -> Result<(), PassError> {
-        if earlier.is_empty() {
-            return Ok(());
+    /// Every hook runs this version's programs by now: first they begin what begins, then they
+    /// get to know what began before them, and then the earlier ones go.
+    fn take_over(&mut self, earlier: &[Pinned]) -> Result<(), PassError> {
+        let mut carried = 0;
+        for given in [Given::Beginning, Given::UnderWay] {
+            if let Some(loaded) = &mut self.loaded {
+                loaded.spare_earlier(given)?;
+            }
+            // Once more in the end, for what a packet on its way through an earlier program wrote.
+            carried += earlier::carry(&self.pins, earlier)?;
         }
-        let carried = earlier::carry(&self.pins, earlier)?;
         for pinned in earlier {
             tracing::info!(carried, "{pinned}");
         }

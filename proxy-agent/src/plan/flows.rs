@@ -17,7 +17,7 @@ use proxy_abi::{Flow, FlowKey, protocol};
 
 pub use clients::Clients;
 pub use join::{Doomed, Join, Looked};
-pub use pace::{Alarm, interval, rest};
+pub use pace::{Alarm, interval, nearly_full, rest};
 pub use timeouts::Timeouts;
 pub use touched::{Change, Changes, Serving, Touched};
 

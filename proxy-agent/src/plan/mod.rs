@@ -10,6 +10,7 @@ pub mod links;
 pub mod mac;
 pub mod node_maps;
 pub mod node_ports;
+pub mod notices;
 pub mod peers;
 pub mod ports;
 pub mod removal;

@@ -159,7 +159,10 @@ impl Sweeper {
 
     fn table(&mut self, name: &'static str, fill: Use, alarming: bool) {
         let Use { used, size } = fill;
-        self.metrics.table(name, fill);
+        match alarming {
+            true => self.metrics.bounded_table(name, fill),
+            false => self.metrics.table(name, fill),
+        }
         let now = std::time::Instant::now();
         if alarming && self.alarm.is_due(name, used, size, now) {
             tracing::warn!(table = name, used, size, "a table is nearly full");

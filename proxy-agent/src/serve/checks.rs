@@ -55,7 +55,7 @@ pub(super) struct Checks {
 struct Open {
     port: u16,
     told: Arc<Told>,
-    _listener: Listener,
+    listener: Listener,
 }
 
 /// What a server tells.
@@ -95,6 +95,15 @@ impl Checks {
         }
     }
 
+    /// Those that cannot be listened at, and why.
+    pub(super) fn unheard(&self) -> Vec<(ServiceName, u16, String)> {
+        let each = self.open.iter();
+        each.filter_map(|(service, open)| {
+            Some((service.clone(), open.port, open.listener.trouble()?))
+        })
+        .collect()
+    }
+
     fn set(&mut self, service: ServiceName, check: Check) {
         let Check { port, endpoints } = check;
         if let Some(open) = self.open.get(&service).filter(|open| open.port == port) {
@@ -110,7 +119,7 @@ impl Checks {
         tracing::info!(%service, port, "health check");
         let open = Open {
             port,
-            _listener: Listener::start(address, routes(told.clone())),
+            listener: Listener::start(address, routes(told.clone())),
             told,
         };
         self.open.insert(service, open);

@@ -1,6 +1,7 @@
 //! What is measured of conversations and of the maps' room.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -28,7 +29,11 @@ pub struct FlowMetrics {
     sweeps: Histogram,
     entries: Family<Labels, Gauge>,
     sizes: Family<Labels, Gauge>,
+    bounded: Bounded,
 }
+
+/// Tables that refuse what is new when they are full: entries used, entries that fit.
+type Bounded = Arc<Mutex<BTreeMap<String, (u64, u64)>>>;
 
 impl FlowMetrics {
     /// Registers what is new; `entries` and `sizes` are those of all maps.
@@ -44,6 +49,7 @@ impl FlowMetrics {
             sweeps: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
             entries,
             sizes,
+            bounded: Bounded::default(),
         };
         let flows = metrics.flows.clone();
         registry.register("flows", "Conversations, by protocol and state", flows);
@@ -87,6 +93,20 @@ impl FlowMetrics {
         }
         self.clients_removed.inc_by(swept.clients);
         self.sweeps.observe(swept.took.as_secs_f64());
+    }
+
+    /// How full a map is that refuses what is new when it is full.
+    pub fn bounded_table(&self, map: &str, fill: Use) {
+        self.table(map, fill);
+        let mut bounded = self.bounded.lock().unwrap_or_else(PoisonError::into_inner);
+        bounded.insert(map.to_owned(), (fill.used, fill.size));
+    }
+
+    /// How full those are.
+    #[must_use]
+    pub fn bounded(&self) -> BTreeMap<String, (u64, u64)> {
+        let bounded = self.bounded.lock();
+        bounded.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How full a map is.

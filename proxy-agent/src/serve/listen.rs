@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,26 +14,52 @@ use tokio::time::sleep;
 const RETRY: Duration = Duration::from_secs(2);
 
 /// A server.
-pub(super) struct Listener(JoinHandle<()>);
+pub(super) struct Listener {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+    trouble: Trouble,
+}
+
+/// Why the port cannot be bound, while it cannot.
+type Trouble = Arc<Mutex<Option<String>>>;
 
 impl Listener {
     /// Serves `routes` at `address`; at "any address" of one family it answers on both.
     pub(super) fn start(address: SocketAddr, routes: Router) -> Self {
-        Self(tokio::spawn(keep(address, routes)))
+        let trouble = Trouble::default();
+        let task = tokio::spawn(keep(address, routes, Arc::clone(&trouble)));
+        Self {
+            address,
+            task,
+            trouble,
+        }
+    }
+
+    /// Where it is to answer.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Why it does not, if it does not.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock();
+        trouble.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
-async fn keep(address: SocketAddr, routes: Router) {
+async fn keep(address: SocketAddr, routes: Router, trouble: Trouble) {
+    let tell = |why| *trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
     let mut said = false;
     loop {
         match bind(address).await {
             Ok(listener) => {
+                tell(None);
                 if said {
                     tracing::info!("listening on {address} at last");
                 }
@@ -42,9 +69,10 @@ async fn keep(address: SocketAddr, routes: Router) {
             }
             Err(error) if !said => {
                 tracing::warn!("cannot listen on {address}: {error}; tried again until it works");
+                tell(Some(error.to_string()));
                 said = true;
             }
-            Err(_) => {}
+            Err(error) => tell(Some(error.to_string())),
         }
         sleep(RETRY).await;
     }
@@ -87,6 +115,8 @@ mod tests {
         let address = squatter.local_addr().expect("its address");
         let listener = Listener::start(address, Router::new().route("/", get(async || "here")));
         sleep(Duration::from_millis(100)).await;
+        let trouble = listener.trouble().expect("the port is taken");
+        assert!(trouble.contains("in use"), "{trouble}");
         drop(squatter);
         let mut answer = Err(io::ErrorKind::TimedOut.into());
         for _ in 0..60 {
@@ -101,6 +131,7 @@ mod tests {
             text.starts_with("HTTP/1.1 200") && text.ends_with("here"),
             "{text}"
         );
+        assert_eq!(listener.trouble(), None);
         drop(listener);
         sleep(Duration::from_millis(100)).await;
         assert!(ask(address).await.is_err());

@@ -23,6 +23,7 @@ use super::flows::FlowMetrics;
 use super::kernel::Counters;
 use super::tally::Without;
 use crate::kernel::pins::Pins;
+use crate::kernel::walk::Use;
 
 pub(super) type Labels = [(&'static str, String); 1];
 type Seconds = Gauge<f64, AtomicU64>;
@@ -241,11 +242,11 @@ impl Metrics {
         let of = |map: &str| [("map", map.to_owned())];
         let frontends = i64::try_from(fill.frontends).unwrap_or(i64::MAX);
         self.entries.get_or_create(&of("frontends")).set(frontends);
-        let endpoints = of("endpoints");
-        self.entries
-            .get_or_create(&endpoints)
-            .set(fill.endpoints.into());
-        self.sizes.get_or_create(&endpoints).set(fill.slots.into());
+        let endpoints = Use {
+            used: fill.endpoints.into(),
+            size: fill.slots.into(),
+        };
+        self.flows.bounded_table("endpoints", endpoints);
         self.contested
             .set(i64::try_from(fill.contested).unwrap_or(i64::MAX));
     }

@@ -33,6 +33,11 @@ impl Tally {
         }
     }
 
+    /// Who has such ports.
+    pub(super) fn services(&self) -> impl Iterator<Item = &ServiceName> {
+        self.0.keys()
+    }
+
     /// All together.
     pub(super) fn total(&self) -> Without {
         Without {

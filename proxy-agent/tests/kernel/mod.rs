@@ -23,7 +23,7 @@ use proxy_abi::{
 use proxy_agent::kernel::filesystem;
 use proxy_agent::kernel::maps::ServiceMaps;
 use proxy_agent::kernel::pins::Pins;
-use proxy_agent::kernel::programs::{self, Loaded, Sizes};
+use proxy_agent::kernel::programs::{self, Loaded, Outdated, Sizes};
 use proxy_agent::plan::desired::{FrontendWish, PortId, PortWish};
 use proxy_agent::plan::services::{Observed, Table};
 
@@ -79,6 +79,28 @@ impl Kernel {
             table,
             _folder: folder,
         })
+    }
+
+    /// The programs of a version that has every map in another layout, which are about to take the
+    /// place of these: with empty maps, and with these at hand.
+    pub(crate) fn successor(&mut self) -> Self {
+        let all = programs::ALL.map(Outdated);
+        for outdated in all {
+            self.loaded.pin(outdated, &self.pins).expect("pinned");
+        }
+        let layouts = programs::MAPS.map(|name| (name.to_owned(), 9));
+        let pins = self.pins.clone().with_layouts(layouts);
+        let object = object("successor").expect("there before");
+        let mut loaded = programs::load(&object, &pins, Sizes::default()).expect("programs load");
+        loaded.keep_earlier(&all, &pins).expect("kept");
+        let maps = ServiceMaps::open(&pins).expect("maps open");
+        Self {
+            table: Table::new(Observed::default(), maps.slots(), 0),
+            pins,
+            loaded,
+            maps,
+            _folder: tempfile::tempdir().expect("a folder"),
+        }
     }
 
     /// Makes `frontend` lead to `endpoints`, through the agent's own plan and writer.

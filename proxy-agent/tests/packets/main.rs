@@ -5,6 +5,7 @@
 #[path = "../kernel/mod.rs"]
 mod kernel;
 
+mod changeover;
 mod errors;
 mod flows;
 mod fragments;

@@ -21,14 +21,17 @@
 //! | `counters` | counter -> packets or sockets, per CPU | all programs | fixed |
 //!
 //! All of these are pinned by name, so that they outlive the agent. Sizes are defaults; the agent
-//! may set others when it creates them.
+//! may set others when it creates them. Not pinned are `workspace`, which holds nothing between
+//! packets, and `earlier` (slot -> program, written by the agent).
 
+mod earlier;
 mod flows;
 mod node;
 mod services;
 mod sockets;
 mod ways;
 
+pub(crate) use earlier::*;
 pub(crate) use flows::*;
 pub(crate) use node::*;
 pub(crate) use services::*;

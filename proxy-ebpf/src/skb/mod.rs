@@ -81,6 +81,12 @@ impl Skb {
         Self(ctx)
     }
 
+    /// What the kernel gave the program.
+    #[inline(always)]
+    pub(crate) const fn context(&self) -> &TcContext {
+        &self.0
+    }
+
     /// The EtherType, host order, as the kernel read it off the frame.
     #[inline(always)]
     pub(crate) fn ether_type(&self) -> u16 {

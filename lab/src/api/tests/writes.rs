@@ -277,3 +277,35 @@ async fn dry_runs_and_collections() {
     let left = client.get(MAPS).await.body;
     assert_eq!(left["items"].as_array().map(Vec::len), Some(1));
 }
+
+#[tokio::test]
+async fn an_event_written_by_its_newer_name_is_read_by_the_other() {
+    let client = Client::new();
+    let newer = "/apis/events.k8s.io/v1/namespaces/default/events";
+    let event = json!({
+        "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "a.1"},
+        "regarding": {"kind": "Node", "name": "n", "uid": "n"}, "note": "words",
+        "reason": "R", "action": "A", "type": "Warning", "reportingController": "c",
+        "reportingInstance": "i", "eventTime": "2026-01-01T00:00:00.000000Z",
+    });
+    let strict = format!("{newer}?fieldValidation=Strict");
+    let created = client.post(&strict, &event).await;
+    assert_eq!(
+        (created.code, &created.body["note"]),
+        (201, &json!("words"))
+    );
+    assert_eq!(created.body["apiVersion"], "events.k8s.io/v1");
+    let one = format!("{newer}/a.1");
+    let series = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event",
+        "note": "more words", "series": {"count": 2}});
+    let patched = client.patch(&one, "merge-patch", &series).await;
+    assert_eq!(
+        (patched.code, &patched.body["note"]),
+        (200, &json!("more words"))
+    );
+    let read = client.get("/api/v1/namespaces/default/events/a.1").await;
+    assert_eq!(read.body["involvedObject"]["name"], "n");
+    assert_eq!(read.body["message"], "more words");
+    assert_eq!(read.body["series"]["count"], 2);
+    assert_eq!(client.get(newer).await.code, 501);
+}

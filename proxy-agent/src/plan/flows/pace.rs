@@ -32,6 +32,12 @@ pub fn rest(took: Duration) -> Duration {
     APART.max(took * REST)
 }
 
+/// Whether so many of a table's entries are used that people must know.
+#[must_use]
+pub fn nearly_full(used: u64, size: u64) -> bool {
+    used.saturating_mul(100) > size.saturating_mul(ALARM_PERCENT)
+}
+
 /// Which tables were reported, and when.
 #[derive(Debug, Default)]
 pub struct Alarm(BTreeMap<&'static str, Instant>);
@@ -39,7 +45,7 @@ pub struct Alarm(BTreeMap<&'static str, Instant>);
 impl Alarm {
     /// Whether it is to be reported now that `used` of a table's `size` entries are used.
     pub fn is_due(&mut self, table: &'static str, used: u64, size: u64, now: Instant) -> bool {
-        if used.saturating_mul(100) <= size.saturating_mul(ALARM_PERCENT) {
+        if !nearly_full(used, size) {
             return false;
         }
         let due = self.0.get(table).is_none_or(|last| *last + REMIND <= now);
