@@ -6,6 +6,7 @@
 
 mod apply;
 mod pods;
+mod service_cidrs;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,7 @@ use std::time::SystemTime;
 
 use self::pods::Pods;
 use crate::name::{ServiceName, SliceName};
-use crate::object::{EndpointSlice, Hints, Node, Service};
+use crate::object::{EndpointSlice, Hints, Node, Service, ServiceCidr};
 
 /// What changed since the last [`ClusterIndex::take_dirty`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Dirty {
     pub services: BTreeSet<ServiceName>,
     /// Whether any node appeared, changed or went.
     pub nodes: bool,
+    /// Whether any ServiceCIDR did.
+    pub service_cidrs: bool,
     /// How much that was, and since when it waits.
     pub changes: Changes,
 }
@@ -48,9 +51,10 @@ impl Dirty {
         let Self {
             services,
             nodes,
+            service_cidrs,
             changes: _,
         } = self;
-        services.is_empty() && !nodes
+        services.is_empty() && !nodes && !service_cidrs
     }
 
     /// Adds what `other` names.
@@ -58,10 +62,12 @@ impl Dirty {
         let Self {
             services,
             nodes,
+            service_cidrs,
             changes,
         } = other;
         self.services.extend(services);
         self.nodes |= nodes;
+        self.service_cidrs |= service_cidrs;
         self.changes.services += changes.services;
         self.changes.slices += changes.slices;
         self.changes.triggered.extend(changes.triggered);
@@ -96,6 +102,7 @@ pub struct ClusterIndex {
     /// Which Services list an endpoint *with a hostname* at an address.
     hostnames: BTreeSet<(IpAddr, ServiceName)>,
     nodes: BTreeMap<Arc<str>, Node>,
+    service_cidrs: BTreeMap<Arc<str>, ServiceCidr>,
     pods: Pods,
     /// Names of nodes and zones as the endpoints repeat them, each kept once.
     shared: BTreeSet<Arc<str>>,
@@ -160,6 +167,11 @@ impl ClusterIndex {
     /// The node of that name.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.get(name)
+    }
+
+    /// Every ServiceCIDR, by name. None also where the API server does not tell.
+    pub fn service_cidrs(&self) -> impl Iterator<Item = &ServiceCidr> {
+        self.service_cidrs.values()
     }
 }
 

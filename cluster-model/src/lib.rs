@@ -20,8 +20,8 @@ pub use index::{Changes, ClusterIndex, Dirty};
 pub use name::{Family, PodName, Protocol, ServiceName, SliceName};
 pub use notice::{About, Notice};
 pub use object::{
-    Endpoint, EndpointSlice, Hints, Node, Pod, Service, ServiceKind, ServicePort, SlicePort,
-    TrafficPolicy,
+    Endpoint, EndpointSlice, Hints, Node, Pod, Service, ServiceCidr, ServiceKind, ServicePort,
+    SlicePort, TrafficPolicy,
 };
 pub use view::{
     Answer, Behind, Candidate, EndpointAddress, Fate, Frontend, FrontendKind, Here, Nobody,

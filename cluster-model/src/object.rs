@@ -167,6 +167,15 @@ pub struct Node {
     pub leaving: bool,
 }
 
+/// A ServiceCIDR: where cluster IPs come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceCidr {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `spec.cidrs`, at most one a family.
+    pub cidrs: Box<[IpNet]>,
+}
+
 /// A Pod that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {

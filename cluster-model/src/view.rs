@@ -86,6 +86,8 @@ pub struct Answer {
     pub masquerade: bool,
     /// Whether only clients in the port's source ranges are served.
     pub limited: bool,
+    /// Whether the node would ask its neighbours for the address ([`Here::on_link`]).
+    pub on_link: bool,
 }
 
 /// One port of a Service as this node serves it.
@@ -216,6 +218,7 @@ impl<'a> Place<'a> {
             // kube-proxy sees one family at a time: ranges of one do not close the other.
             limited: kind == FrontendKind::LoadBalancer
                 && self.service.source_ranges.iter().any(of_family),
+            on_link: self.here.on_link.iter().any(|link| link.contains(&address)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! kube's watcher swallows bookmarks, so the clock sits below it, where the bytes pass.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
@@ -16,6 +16,8 @@ pub(crate) struct Contact {
     started: Instant,
     /// Milliseconds from `started` to the last contact, plus one; zero while there was none.
     last: AtomicU64,
+    /// Whether nothing is to be heard of, because the server does not have the kind.
+    missing: AtomicBool,
 }
 
 impl Contact {
@@ -23,6 +25,7 @@ impl Contact {
         Self {
             started: Instant::now(),
             last: AtomicU64::new(0),
+            missing: AtomicBool::new(false),
         }
     }
 
@@ -36,7 +39,18 @@ impl Contact {
         )
     }
 
+    /// Notes that nothing is to be heard of.
+    pub(crate) fn miss(&self) {
+        self.missing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is to be heard of.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.missing.load(Ordering::Relaxed)
+    }
+
     fn touch(&self) {
+        self.missing.store(false, Ordering::Relaxed);
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.last.store(now + 1, Ordering::Relaxed);
     }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::contact::Contact;
 use crate::watch::follow;
-use crate::wire::{NodeObject, PodObject, ServiceObject, SliceObject};
+use crate::wire::{NodeObject, PodObject, ServiceCidrObject, ServiceObject, SliceObject};
 
 /// What to watch besides Services and their slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub struct Selection {
     pub nodes: bool,
     /// Slices of headless Services: DNS answers from them, the proxy has no use for them.
     pub headless: bool,
+    /// ServiceCIDRs: the agent refuses what goes to a cluster IP that no Service has. Done without
+    /// where the API server does not have the kind (before Kubernetes 1.33).
+    pub service_cidrs: bool,
     /// Pods: DNS verifies pods' names by them, and tells clients' namespaces.
     pub pods: bool,
 }
@@ -50,11 +53,13 @@ pub fn spawn(client: Client, selection: Selection) -> Feed {
     let Selection {
         nodes,
         headless,
+        service_cidrs,
         pods,
     } = selection;
     let kinds = ["services", "endpointslices"]
         .into_iter()
         .chain(nodes.then_some("nodes"))
+        .chain(service_cidrs.then_some("servicecidrs"))
         .chain(pods.then_some("pods"));
     let shared = Arc::new(Shared::new(kinds));
     let slices = (!headless).then_some("!service.kubernetes.io/headless");
@@ -72,6 +77,10 @@ pub fn spawn(client: Client, selection: Selection) -> Feed {
     ));
     if nodes {
         tasks.spawn(follow::<NodeObject>(client.clone(), None, shared.clone()));
+    }
+    if service_cidrs {
+        let cidrs = follow::<ServiceCidrObject>(client.clone(), None, shared.clone());
+        tasks.spawn(cidrs);
     }
     if pods {
         tasks.spawn(follow::<PodObject>(client, None, shared.clone()));
@@ -131,6 +140,7 @@ impl Feed {
         self.shared
             .contacts
             .values()
+            .filter(|contact| !contact.is_missing())
             .map(|contact| contact.age())
             .try_fold(Duration::ZERO, |oldest, age| age.map(|age| oldest.max(age)))
     }
@@ -168,6 +178,11 @@ impl Shared {
     pub(crate) fn update(&self, change: impl FnOnce(&mut ClusterIndex)) {
         self.write(change);
         self.changed.notify_one();
+    }
+
+    /// Notes that the server does not have a kind.
+    pub(crate) fn missing(&self, kind: &str) {
+        self.contact(kind).miss();
     }
 
     /// Counts a kind as listed in full.

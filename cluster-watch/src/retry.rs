@@ -11,6 +11,19 @@ const FIRST: Duration = Duration::from_millis(500);
 /// Longest pause. How stale the index may stay after the server is back.
 const LAST: Duration = Duration::from_secs(10);
 
+/// Pause of a watch whose kind is missing: how late an upgrade of the server, or of our role, is
+/// seen.
+const MISSING: Duration = Duration::from_secs(300);
+
+/// The pause before a kind that is missing is asked for again; `chance` as in [`Retry::pause`].
+pub(crate) fn of_missing(chance: f64) -> Duration {
+    spread(MISSING, chance)
+}
+
+fn spread(pause: Duration, chance: f64) -> Duration {
+    pause.mul_f64(0.75 + chance / 2.0)
+}
+
 /// What failed, as far as the pause depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -42,7 +55,7 @@ impl Retry {
                 pause
             }
         };
-        pause.mul_f64(0.75 + chance / 2.0)
+        spread(pause, chance)
     }
 }
 

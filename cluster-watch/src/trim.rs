@@ -7,6 +7,7 @@
 mod node;
 mod pod;
 mod service;
+mod service_cidr;
 mod slice;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod tests;
 use std::net::IpAddr;
 
 use cluster_model::{Protocol, ServiceName};
+use ipnet::IpNet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::wire::{List, Loose, PortFields};
@@ -21,6 +23,7 @@ use crate::wire::{List, Loose, PortFields};
 pub(crate) use node::node;
 pub(crate) use pod::pod;
 pub(crate) use service::service;
+pub(crate) use service_cidr::service_cidr;
 pub(crate) use slice::slice;
 
 /// What was left out of an object.
@@ -32,7 +35,7 @@ pub(crate) enum LeftOut {
     Part(&'static str),
     #[error("{what} {text:?}: no IP address of the right family")]
     Address { what: &'static str, text: String },
-    #[error("pod CIDR {0:?}")]
+    #[error("CIDR {0:?}")]
     Cidr(String),
     #[error("source range {0:?}")]
     Range(String),
@@ -83,6 +86,18 @@ fn port(fields: PortFields, left_out: &mut Vec<LeftOut>) -> Option<(Box<str>, Pr
             None
         }
     }
+}
+
+/// The texts that are CIDRs, without the bits behind the prefix.
+fn cidrs(texts: impl IntoIterator<Item = String>, left_out: &mut Vec<LeftOut>) -> Box<[IpNet]> {
+    let cidr = |text: String| match text.parse::<IpNet>() {
+        Ok(cidr) => Some(cidr.trunc()),
+        Err(_) => {
+            left_out.push(LeftOut::Cidr(text));
+            None
+        }
+    };
+    texts.into_iter().filter_map(cidr).collect()
 }
 
 /// A port number, if it is one.

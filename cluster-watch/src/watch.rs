@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cluster_model::{
-    ClusterIndex, EndpointSlice, Node, Pod, PodName, Service, ServiceName, SliceName,
+    ClusterIndex, EndpointSlice, Node, Pod, PodName, Service, ServiceCidr, ServiceName, SliceName,
 };
 use futures::StreamExt;
 use kube::runtime::watcher as events_of;
@@ -18,15 +18,19 @@ use serde::de::DeserializeOwned;
 
 use crate::contact::{Contact, observed};
 use crate::feed::Shared;
-use crate::retry::{Failure, Retry};
+use crate::retry::{self, Failure, Retry};
 use crate::trim::{self, LeftOut};
-use crate::wire::{NodeObject, PodObject, ServiceObject, SliceObject};
+use crate::wire::{NodeObject, PodObject, ServiceCidrObject, ServiceObject, SliceObject};
 
 /// A kind that feeds the index: how it is trimmed, and where it goes.
 pub(crate) trait Watched:
     kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
 {
     type Model: Send;
+
+    /// What is lost without this kind, if it may be missing: an older API server does not have it,
+    /// or an older ClusterRole does not let us read it.
+    const LOST_WITHOUT: Option<&'static str> = None;
 
     fn trim(self, left_out: &mut Vec<LeftOut>) -> Option<Self::Model>;
     fn apply(index: &mut ClusterIndex, model: Self::Model);
@@ -65,6 +69,11 @@ pub(crate) async fn follow<K: Watched>(
                 }
                 Err(error) => error,
             };
+            if let Some(lost) = K::LOST_WITHOUT.filter(|_| is_missing(&error)) {
+                intake.do_without(lost, &error);
+                tokio::time::sleep(retry::of_missing(fastrand::f64())).await;
+                break;
+            }
             let failure = judge(&error, &contact, failed_at);
             failed_at = Some(Instant::now());
             let pause = retry.pause(failure, fastrand::f64());
@@ -96,6 +105,16 @@ fn judge(error: &watcher::Error, contact: &Contact, failed_at: Option<Instant>) 
     Failure::Other {
         heard_since: failed_at.is_none_or(since),
     }
+}
+
+/// Whether the server has no such kind, or keeps it from us.
+fn is_missing(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::InitialListFailed(kube::Error::Api(status))
+            if matches!(status.code, 403 | 404)
+    )
 }
 
 /// The error with its causes: kube's own words stop at "client error (Connect)".
@@ -143,6 +162,16 @@ impl<K: Watched> Intake<K> {
                     .update(|index| K::delete(index, &namespace, &name));
             }
         }
+    }
+
+    /// Goes on without a kind that is missing, as with one of which there is nothing.
+    fn do_without(&mut self, lost: &str, error: &watcher::Error) {
+        if !self.synced {
+            tracing::info!(kind = %K::plural(&()), error = said(error), "done without: {lost}");
+        }
+        self.listed.clear();
+        self.shared.missing(&K::plural(&()));
+        self.list_done();
     }
 
     fn list_done(&mut self) {
@@ -218,6 +247,27 @@ impl Watched for NodeObject {
     }
     fn replace(index: &mut ClusterIndex, models: Vec<Node>) {
         index.replace_nodes(models);
+    }
+}
+
+impl Watched for ServiceCidrObject {
+    type Model = ServiceCidr;
+
+    const LOST_WITHOUT: Option<&'static str> = Some(
+        "cluster IPs that no Service has are not refused, unless --service-cidr says which they are",
+    );
+
+    fn trim(self, left_out: &mut Vec<LeftOut>) -> Option<ServiceCidr> {
+        trim::service_cidr(self, left_out)
+    }
+    fn apply(index: &mut ClusterIndex, model: ServiceCidr) {
+        index.apply_service_cidr(model);
+    }
+    fn delete(index: &mut ClusterIndex, _namespace: &str, name: &str) {
+        index.delete_service_cidr(name);
+    }
+    fn replace(index: &mut ClusterIndex, models: Vec<ServiceCidr>) {
+        index.replace_service_cidrs(models);
     }
 }
 

@@ -175,6 +175,18 @@ pub(crate) struct NodeAddress {
 }
 
 #[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ServiceCidrObject {
+    #[serde(deserialize_with = "metadata")]
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) spec: Option<Loose<ServiceCidrSpec>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct ServiceCidrSpec {
+    pub(crate) cidrs: List<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct PodObject {
     #[serde(deserialize_with = "metadata")]
     pub(crate) metadata: ObjectMeta,
@@ -286,4 +298,11 @@ resource!(
     "endpointslices"
 );
 resource!(NodeObject, ClusterResourceScope, "", "Node", "nodes");
+resource!(
+    ServiceCidrObject,
+    ClusterResourceScope,
+    "networking.k8s.io",
+    "ServiceCIDR",
+    "servicecidrs"
+);
 resource!(PodObject, NamespaceResourceScope, "", "Pod", "pods");

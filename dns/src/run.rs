@@ -83,6 +83,7 @@ async fn server(args: Args) -> anyhow::Result<Server> {
     let needed = Selection {
         nodes: false,
         headless: true,
+        service_cidrs: false,
         pods: autopath || pods == PodNames::Verified,
     };
     let metrics = Arc::new(Metrics::new());

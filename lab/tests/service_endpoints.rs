@@ -11,7 +11,7 @@ use stage::askers::From;
 use stage::cast::{CLIENTS, Cast, End, Row};
 use stage::servers::of_family;
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     ("ready unless false", ready_unless_false),
     ("the last that drain take the traffic", the_last_that_drain),
     ("local ones that drain, internal policy", local_that_drain),
@@ -30,6 +30,7 @@ const ROWS: [Row; 9] = [
     ),
     ("hints", hints),
     ("an endpoint outside the cluster", outside_the_cluster),
+    ("a pod that has failed", failed_pod),
 ];
 
 #[test]
@@ -266,4 +267,42 @@ fn outside_the_cluster(cast: &Cast) {
         let node = of_family(&cast.lab.node_addresses("node2"), at.ip());
         cast.until(From::Pod("node1"), SocketAddr::new(node, 30_114), &[9]);
     }
+}
+
+/// As one that was evicted: it is still there, and no endpoint any more.
+fn failed_pod(cast: &Cast) {
+    let name = format!("{}-failed", cast.lab.name());
+    let told = std::env::temp_dir().join(&name);
+    let serve = "flatnet-demo serve --drain-ms 0 --port 8080";
+    let script = format!(
+        "{serve} & until [ -e {told} ]; do sleep 0.1; done; kill $!; exit 1",
+        told = told.display()
+    );
+    cast.apply(json!({"apiVersion": "v1", "kind": "Pod",
+    "metadata": {"name": "s6", "labels": {"app": "fails", "name": "s6"}},
+    "spec": {"nodeName": "node2", "restartPolicy": "Never", "containers": [
+        {"name": "c", "image": "none", "command": ["sh", "-c", script]},
+    ]}}));
+    cast.service(
+        "fails",
+        json!({"selector": {"app": "fails"}, "ports": [
+            {"name": "t", "port": 80, "targetPort": 8080},
+            {"name": "u", "port": 80, "targetPort": 8080, "protocol": "UDP"},
+        ]}),
+    );
+    for at in cast.frontends("fails") {
+        CLIENTS
+            .into_iter()
+            .for_each(|from| cast.until(from, at, &[6]));
+    }
+    std::fs::write(&told, "").expect("written");
+    for at in cast.frontends("fails") {
+        CLIENTS
+            .into_iter()
+            .for_each(|from| cast.until_refused(from, at));
+    }
+    std::fs::remove_file(&told).expect("removed");
+    let pod = cast.lab.api().find(lab::store::Kind::Pod, "default", "s6");
+    let pod = pod.expect("an answer").expect("it is still there");
+    assert_eq!(pod["status"]["phase"], "Failed");
 }

@@ -78,7 +78,7 @@ fn external_name(cast: &Cast) {
     until_resolved(cast, "moves", &cast.frontends("target"));
     for at in &own {
         for from in CLIENTS {
-            cast.until_nobody(from, *at);
+            cast.until_refused(from, *at);
         }
     }
     cast.change("moves", json!({"spec": {
@@ -321,8 +321,8 @@ fn made_again(cast: &Cast) {
             .delete(Kind::Service, "default", "again")
             .expect("deleted");
         for at in ats {
-            for from in [From::Pod("node1"), From::Pod("node3")] {
-                cast.until_nobody(from, at);
+            for from in [From::Pod("node1"), From::Pod("node3"), From::Node("node2")] {
+                cast.until_refused(from, at);
             }
         }
     }
@@ -343,7 +343,7 @@ fn shared_endpoints(cast: &Cast) {
         .delete(Kind::Service, "default", "one")
         .expect("deleted");
     for at in one {
-        cast.until_nobody(From::Pod("node3"), at);
+        cast.until_refused(From::Pod("node3"), at);
     }
     for at in two {
         each_client(cast, at, &[1, 3]);
@@ -360,12 +360,7 @@ fn ip_mode(cast: &Cast) {
     );
     cast.ends("balanced", &[End::ready(1)]);
     let ingress = json!([{"ip": ours, "ipMode": "VIP"}, {"ip": theirs, "ipMode": "Proxy"}]);
-    let status = json!({"status": {"loadBalancer": {"ingress": ingress}}}).to_string();
-    let patch = "patch service balanced --subresource=status --type=merge -p".split(' ');
-    output(
-        cast.lab
-            .kubectl(&patch.chain([&*status]).collect::<Vec<_>>()),
-    );
+    cast.balance("balanced", ingress);
     let at = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), 80);
     for ip in [ours, "198.51.100.23"] {
         each_client(cast, at(ip), &[1]);

@@ -33,6 +33,13 @@ fn mix(mut word: u64) -> u64 {
     word ^ (word >> 33)
 }
 
+/// A well-mixed hash of a number, the same each time.
+#[inline(always)]
+#[must_use]
+pub fn number_hash(number: u64) -> u32 {
+    (mix(number) >> 32) as u32
+}
+
 /// Maps 32 well-mixed (or random) bits evenly to `0..count` without a division. `count` 0 gives 0.
 #[inline(always)]
 #[must_use]

@@ -76,6 +76,10 @@ impl Treatment {
     pub const DROP_OUTSIDE: Self = Self(4);
     /// Only clients in the Service's source ranges (map `source_ranges`) are served.
     pub const SOURCE_RANGES: Self = Self(8);
+    /// The address is one that the node would ask its neighbours for: where nobody has it, no packet
+    /// of the node's own processes gets as far as a packet program, so their sockets are pointed at
+    /// endpoints in every case.
+    pub const ON_LINK: Self = Self(16);
 
     /// Both sets.
     #[inline(always)]

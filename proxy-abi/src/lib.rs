@@ -31,7 +31,7 @@ pub use flow::{Flow, FlowKey, Role};
 pub use fragment::{FragmentKey, FragmentPorts};
 pub use frontend::{Frontend, FrontendKey, List, Offer, Treatment};
 pub use host_port::HostPort;
-pub use node::{Cidr, NodeAddress, ThisNode, Uplink};
+pub use node::{Cidr, Inside, NodeAddress, ThisNode, Uplink};
 pub use pod::Pod;
 pub use socket::SocketPeer;
 pub use source_range::{Source, SourceRange};

@@ -2,8 +2,9 @@
 //!
 //! Four maps, all written by the agent:
 //! `node_addresses`, [`crate::Ip`] -> [`NodeAddress`]: every address of this node's own interfaces;
-//! `inside`, [`Cidr`] -> u32 (no meaning): prefixes to which a pod's packet goes with the pod's own
-//! address (pod CIDRs, addresses of nodes, what the operator excludes from masquerade);
+//! `inside`, [`Cidr`] -> [`Inside`]: prefixes to which a pod's packet goes with the pod's own address
+//! (pod CIDRs, addresses of nodes, what the operator excludes from masquerade), and those of cluster
+//! IPs;
 //! `uplinks`, interface index -> [`Uplink`]: with what address and ports a pod's packet leaves the
 //! cluster there;
 //! `this_node`, an array of one [`ThisNode`].
@@ -48,6 +49,22 @@ pub struct Cidr {
 }
 
 crate::plain_bytes!(Cidr, 20);
+
+/// Value of the map `inside`: what a prefix is to the cluster. Of prefixes that overlap the longest
+/// counts.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Inside(u32);
+
+crate::plain_bytes!(Inside, 4);
+
+impl Inside {
+    /// Pods, nodes, or what is treated as they are.
+    pub const CLUSTER: Self = Self(0);
+    /// Cluster IPs (ServiceCIDR): nobody is there but through a Service, so what begins at one that
+    /// no Service has is refused.
+    pub const SERVICES: Self = Self(1);
+}
 
 /// Value of the map `uplinks`.
 #[repr(C)]

@@ -37,7 +37,7 @@ pub mod map {
     pub const HOST_PORTS: &str = "host_ports";
     /// [`crate::Ip`] -> [`crate::NodeAddress`].
     pub const NODE_ADDRESSES: &str = "node_addresses";
-    /// [`crate::Cidr`] -> u32.
+    /// [`crate::Cidr`] -> [`crate::Inside`].
     pub const INSIDE: &str = "inside";
     /// Interface index (u32) -> [`crate::Uplink`].
     pub const UPLINKS: &str = "uplinks";
@@ -59,7 +59,8 @@ pub mod map {
     /// one until no program uses that any more. [`ENDPOINTS`] has the layout of [`FRONTENDS`], see
     /// [`owner`].
     pub const LAYOUTS: [(&str, u32); 16] = [
-        (FRONTENDS, 1),
+        // 2: four times as many fit.
+        (FRONTENDS, 2),
         (FLOWS, 1),
         (OPENINGS, 1),
         // 2: an array of slots.
@@ -69,7 +70,8 @@ pub mod map {
         (PACKET_PODS, 1),
         (HOST_PORTS, 1),
         (NODE_ADDRESSES, 1),
-        (INSIDE, 1),
+        // 2: values have a meaning.
+        (INSIDE, 2),
         (UPLINKS, 1),
         (THIS_NODE, 1),
         (AFFINITY, 1),

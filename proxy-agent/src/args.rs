@@ -156,6 +156,10 @@ pub struct Options {
     /// Slots for endpoints when their map is created; about twice the endpoints of all Services.
     #[arg(long, env = "FLATNET_ENDPOINT_SLOTS", value_parser = clap::value_parser!(u32).range(1024..))]
     pub endpoint_slots: Option<u32>,
+    /// Frontends (an address, port and protocol of a Service, and each cluster IP once more) that fit
+    /// into their map when it is created.
+    #[arg(long, env = "FLATNET_FRONTEND_TABLE_SIZE", value_parser = clap::value_parser!(u32).range(1024..))]
+    pub frontend_table_size: Option<u32>,
     /// Whether TCP sockets are pointed at endpoints when they connect. Packets are translated
     /// either way.
     #[arg(long, env = "FLATNET_SOCKET_LB", default_value_t = true, action = clap::ArgAction::Set)]
@@ -188,6 +192,16 @@ pub struct Options {
     /// Maps in another layout than this version's, to try what an upgrade does.
     #[arg(long, env = "FLATNET_MAP_LAYOUTS", hide = true, value_delimiter = ',', value_parser = layout)]
     pub map_layouts: Vec<(String, u32)>,
+    /// Where cluster IPs come from (kube-apiserver's --service-cluster-ip-range), for an API server
+    /// that has no ServiceCIDRs (before Kubernetes 1.33), or in their place: what goes to one of
+    /// them that no Service has is refused.
+    #[arg(
+        long,
+        env = "FLATNET_SERVICE_CIDR",
+        value_delimiter = ',',
+        value_name = "CIDR,..."
+    )]
+    pub service_cidr: Vec<IpNet>,
     /// What concerns Services.
     #[command(flatten)]
     pub services: ServiceOptions,

@@ -8,33 +8,30 @@ mod failures;
 pub mod flows;
 mod observe;
 mod plan;
+mod services;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::mem;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use cluster_model::{Here, ServiceName};
+use cluster_model::Here;
 
 use crate::args::Options;
 use crate::kernel::cgroup::{self, CgroupError};
 use crate::kernel::earlier;
 use crate::kernel::links::LinksError;
-use crate::kernel::maps::{MapsError, ServiceMaps};
+use crate::kernel::maps::MapsError;
 use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::programs::{self, Loaded, ProgramsError, Sizes};
 use crate::kernel::routes::{Netlink, NetlinkError};
 use crate::kernel::sysctl::SysctlError;
 use crate::plan::flows::Changes;
-use crate::plan::interfaces::Interfaces;
-use crate::plan::node_ports::NodePortRule;
-use crate::plan::services::{Contest, Observed as Held, Planned, Table, Wishes};
-use crate::serve::Fill;
+use crate::plan::services::Contest;
 
 use observe::Doors;
 pub use observe::{Observed, Waiting};
 pub use plan::Plan;
+use services::Services;
 pub use wish::{Wish, wishes};
 
 /// A pass did not come to its end. Each is tried again.
@@ -96,12 +93,6 @@ pub struct Node {
     changes: Vec<Changes>,
 }
 
-/// The open maps and what they hold.
-struct Services {
-    maps: ServiceMaps,
-    table: Table,
-}
-
 impl Node {
     /// A node that nothing has been done to yet.
     ///
@@ -136,6 +127,7 @@ impl Node {
         let sizes = Sizes {
             flows: self.options.flow_table_size,
             endpoints: self.options.endpoint_slots,
+            frontends: self.options.frontend_table_size,
         };
         let fresh = !programs::maps_exist(&self.pins);
         self.loaded = Some(programs::load(&self.options.programs, &self.pins, sizes)?);
@@ -149,7 +141,7 @@ impl Node {
     /// From where Services are seen, with the addresses that this node has now.
     ///
     /// # Errors
-    /// [`PassError`] if the interfaces have to be looked at and cannot.
+    /// [`PassError`] if the interfaces cannot be looked at.
     pub async fn here(&self) -> Result<Here, PassError> {
         here(&self.options, &self.netlink).await
     }
@@ -184,42 +176,6 @@ impl Node {
         Ok((plan, waiting))
     }
 
-    /// A pass for the Services that changed, with what they want now. Returns the number of
-    /// operations.
-    ///
-    /// # Errors
-    /// [`PassError`]; the next pass should then be a full one.
-    pub fn changed(&mut self, wanted: Wishes) -> Result<usize, PassError> {
-        let Some(mut services) = self.services.take() else {
-            return Ok(0);
-        };
-        let mut planned = services.table.plan_changed(wanted, Instant::now());
-        self.changes.push(mem::take(&mut planned.changes));
-        self.report(&planned);
-        for operation in &planned.operations {
-            tracing::debug!("{operation}");
-            services.maps.apply(operation)?;
-        }
-        // Only now, after every write succeeded, is the table again what the kernel holds.
-        self.services = Some(services);
-        Ok(planned.operations.len())
-    }
-
-    /// How full the maps are, as far as it is known.
-    #[must_use]
-    pub fn fill(&self) -> Fill {
-        let Some(Services { maps, table }) = &self.services else {
-            return Fill::default();
-        };
-        let (frontends, endpoints) = table.fill();
-        Fill {
-            frontends,
-            endpoints,
-            slots: maps.slots(),
-            contested: self.contested.len(),
-        }
-    }
-
     /// What the passes since the last call mean for conversations under way; also one that failed,
     /// of which nobody knows how much is written. What was not is planned, and told, again.
     pub fn take_changes(&mut self) -> Vec<Changes> {
@@ -244,33 +200,13 @@ impl Node {
         &self.pins
     }
 
-    /// These Services and those whose wishes depend on theirs.
-    #[must_use]
-    pub fn with_rivals(&self, services: BTreeSet<ServiceName>) -> BTreeSet<ServiceName> {
-        let table = self.services.as_ref().map(|services| &services.table);
-        let rivals = table.into_iter().flat_map(|t| t.rivals(services.iter()));
-        let rivals: Vec<_> = rivals.cloned().collect();
-        services.into_iter().chain(rivals).collect()
-    }
-
-    fn report(&mut self, planned: &Planned) {
-        for unplaced in &planned.unplaced {
-            tracing::error!("{unplaced}");
-        }
-        let known = |contest: &&Contest| !self.contested.contains(contest);
-        for contest in planned.contested.iter().filter(known) {
-            tracing::warn!("{contest}");
-        }
-        self.contested.clone_from(&planned.contested);
-    }
-
     async fn observe(&self, wish: &Wish) -> Result<(Observed, Vec<Waiting>), PassError> {
         let doors = Doors {
             pins: &self.pins,
             cgroup: &self.cgroup,
             netlink: &self.netlink,
         };
-        observe::observe(wish.nodes.clone(), &self.options, doors).await
+        observe::observe(wish, &self.options, doors).await
     }
 
     fn plan(&mut self, wish: Wish, observed: &Observed) -> Result<Plan, PassError> {
@@ -278,28 +214,15 @@ impl Node {
             Some(loaded) => loaded.outdated(&self.pins),
             None => programs::ALL.into_iter().map(programs::Outdated).collect(),
         };
-        // The maps themselves are read, not the agent's memory of them (invariant 4).
-        let seed = generation_seed();
-        let mut services = if programs::maps_exist(&self.pins) {
-            let maps = ServiceMaps::open(&self.pins)?;
-            let table = Table::new(maps.observe()?, maps.slots(), seed);
-            Some(Services { maps, table })
-        } else {
-            None
+        let operations = match wish.services {
+            Some(wanted) => self.plan_services(wanted)?,
+            None => Vec::new(),
         };
-        let mut empty = Table::new(Held::default(), u32::MAX, seed);
-        let table = services
-            .as_mut()
-            .map_or(&mut empty, |services| &mut services.table);
-        let mut planned = table.plan_all(wish.services, Instant::now());
-        self.changes.push(mem::take(&mut planned.changes));
-        self.report(&planned);
-        self.services = services;
         let current = |name: &str| programs::current_id(&self.pins, name);
         Ok(plan::plan(
             &self.options,
             observed,
-            planned.operations,
+            operations,
             outdated,
             current,
         ))
@@ -309,19 +232,7 @@ impl Node {
 /// From where Services are seen on the node of these options, with the addresses that it has now.
 ///
 /// # Errors
-/// [`PassError`] if the interfaces have to be looked at and cannot.
+/// [`PassError`] if the interfaces cannot be looked at.
 pub async fn here(options: &Options, netlink: &Netlink) -> Result<Here, PassError> {
-    let interfaces = match options.services.nodeport_addresses {
-        NodePortRule::Primary => Interfaces::new(),
-        NodePortRule::Within(_) => netlink.interfaces().await?,
-    };
-    Ok(wish::here(options, &interfaces))
-}
-
-/// The clock in seconds: what an agent an hour or a year ago began with was another value.
-fn generation_seed() -> u32 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    since.as_secs() as u32
+    Ok(wish::here(options, &netlink.interfaces().await?))
 }

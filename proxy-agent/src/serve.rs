@@ -35,12 +35,16 @@ use tally::{Tally, Without};
 pub struct Fill {
     /// Entries of `frontends`.
     pub frontends: usize,
+    /// How many of them fit.
+    pub room: u32,
     /// Slots of `endpoints` that lists stand in.
     pub endpoints: u32,
     /// All slots of `endpoints`.
     pub slots: u32,
     /// Frontends that a Service wants and another has.
     pub contested: usize,
+    /// Frontends for which there is no room.
+    pub unplaced: usize,
 }
 
 /// The servers, and what they tell.

@@ -44,6 +44,7 @@ impl Stage {
         let sizes = Sizes {
             flows: Some(flows),
             endpoints: Some(1024),
+            ..Sizes::default()
         };
         let loaded = programs::load(&object, &pins, sizes).expect("programs load");
         Some(Self {

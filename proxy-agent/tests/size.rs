@@ -42,7 +42,7 @@ fn change(index: &mut ClusterIndex, here: &Here, services: usize) -> Duration {
     }
     let now = Instant::now();
     let mut table = Table::new(Observed::default(), 262_144, 7);
-    let planned = table.plan_all(Wish::of(index, here).services, now);
+    let planned = table.plan_all(Wish::of(index, here).services.expect("all"), now);
     println!("{services} Services: first plan {:?}", now.elapsed());
     assert_eq!(planned.unplaced, []);
     assert_eq!(

@@ -8,10 +8,14 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
+use cluster_model::FrontendKind;
 use kernel::{Kernel, cgroup_root, counted, endpoint, frontend, ip};
+use proxy_abi::{Endpoint, Treatment};
 use proxy_agent::kernel::programs::{self, Outdated};
 use proxy_agent::kernel::{links, probe};
+use proxy_agent::plan::desired::FrontendWish;
 use proxy_agent::plan::interfaces::Interfaces;
 use proxy_agent::plan::links as plan;
 
@@ -289,4 +293,102 @@ fn a_swapped_program_keeps_its_link() {
         "Connection refused",
         "the new one works"
     );
+}
+
+/// A frontend with these endpoints for everybody.
+fn wish(endpoints: &[&str], treatment: Treatment) -> FrontendWish {
+    let list: Arc<[Endpoint]> = endpoints.iter().map(|at| endpoint(at)).collect();
+    FrontendWish {
+        kind: FrontendKind::NodePort,
+        inside: list.clone(),
+        outside: list,
+        treatment,
+    }
+}
+
+/// How many connections wait at a listener.
+fn waiting(listener: &TcpListener) -> usize {
+    listener.set_nonblocking(true).expect("a socket");
+    std::iter::from_fn(|| listener.accept().ok()).count()
+}
+
+#[test]
+fn affinity_holds_at_the_nodes_own_address() {
+    let Some(mut group) = Group::new("own-affinity") else {
+        return;
+    };
+    ip("addr add 172.30.0.11/32 dev lo");
+    group.kernel.node_address("172.30.0.11");
+    let endpoints = ["127.0.0.7:8080", "127.0.0.8:8080"];
+    let listeners = endpoints.map(|at| TcpListener::bind(at).expect("a listener"));
+    let at = "172.30.0.11:30080";
+    for (affinity, socket_path) in [(100, true), (100, false), (0, false)] {
+        group.kernel.this_node(socket_path);
+        let both = wish(&endpoints, Treatment::default());
+        group.kernel.wish(frontend(at, TCP), both, affinity);
+        for _ in 0..12 {
+            assert_eq!(group.connect("inet", "tcp", at), at);
+        }
+        let mut counts = listeners.each_ref().map(waiting);
+        counts.sort_unstable();
+        assert_eq!(
+            counts == [0, 12],
+            affinity != 0,
+            "{counts:?} with {affinity} s"
+        );
+    }
+    // The endpoint that the client had is gone.
+    for left in endpoints {
+        let one = wish(&[left], Treatment::default());
+        group.kernel.wish(frontend(at, TCP), one, 100);
+        assert_eq!(group.connect("inet", "tcp", at), at);
+    }
+    assert_eq!(listeners.each_ref().map(waiting), [1, 1]);
+}
+
+#[test]
+fn source_ranges_hold_at_the_nodes_own_address() {
+    let Some(mut group) = Group::new("own-ranges") else {
+        return;
+    };
+    ip("addr add 172.30.0.11/32 dev lo");
+    group.kernel.node_address("172.30.0.11");
+    let _listener = TcpListener::bind("127.0.0.7:8080").expect("a listener");
+    let at = "172.30.0.11:80";
+    for (range, expected) in [
+        ("10.0.0.0/8", "Operation not permitted"),
+        ("172.30.0.0/16", at),
+    ] {
+        let limited = wish(&["127.0.0.7:8080"], Treatment::SOURCE_RANGES);
+        group.kernel.wish_for(frontend(at, TCP), limited, &[range]);
+        assert_eq!(group.connect("inet", "tcp", at), expected, "{range}");
+    }
+    let expected = counted([("socket-translated", 1), ("source-range", 1)]);
+    assert_eq!(group.kernel.counters(), expected);
+}
+
+/// A packet to a neighbour that is not there would reach no program.
+#[test]
+fn the_nodes_own_datagrams_go_to_an_on_link_address_by_their_socket() {
+    let Some(mut group) = Group::new("on-link") else {
+        return;
+    };
+    group.kernel.this_node(false);
+    let socket = UdpSocket::bind("127.0.0.7:8080").expect("a socket");
+    let _listener = TcpListener::bind("127.0.0.7:8080").expect("a listener");
+    let at = "172.30.0.77:80";
+    for protocol in [TCP, UDP] {
+        let marked = wish(&["127.0.0.7:8080"], Treatment::ON_LINK);
+        group.kernel.wish(frontend(at, protocol), marked, 0);
+    }
+    let answer = std::thread::spawn(move || {
+        let mut word = [0; 16];
+        let (len, from) = socket.recv_from(&mut word).expect("the question");
+        socket.send_to(&word[..len], from).expect("the answer");
+    });
+    assert_eq!(group.ask(at), format!("hello from {at}"));
+    answer.join().expect("it answered");
+    assert_eq!(group.connect("inet", "tcp", at), at, "a connection");
+    group.kernel.node_elsewhere();
+    assert_eq!(group.connect("inet", "tcp", at), at, "as any pod");
 }

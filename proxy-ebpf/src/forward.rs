@@ -1,7 +1,7 @@
 //! Where a packet goes once it has its addresses: straight to a pod of this node, straight out of
 //! the node, or through the node's stack, which always can when a shortcut cannot.
 
-use proxy_abi::Way;
+use proxy_abi::{Inside, Way};
 
 use crate::maps::{self, Room};
 use crate::parse::Packet;
@@ -140,13 +140,17 @@ fn out_of_the_node(skb: &Skb, packet: &Packet, room: &mut Room, lasting: bool) -
         // carries, and the pod is told.
         Route::Neighbour { ifindex, .. } if maps::uplink(ifindex).is_none() => false,
         Route::Neighbour { ifindex, addresses } => {
+            let inside = match maps::inside(&packet.key.destination) {
+                // No Service of ours: another proxy may have something for it in the stack.
+                Some(Inside::SERVICES) => return false,
+                inside => inside.is_some(),
+            };
             if skb.store(0, &addresses).is_err() {
                 return false;
             }
             if skb.spend_hop(packet.family, packet.hops).is_err() {
                 return false;
             }
-            let inside = maps::is_inside(&packet.key.destination);
             if inside {
                 // There is nothing to masquerade: `to_network` need not look again.
                 skb.mark_done();

@@ -1,7 +1,7 @@
 //! Pods' packets that leave the cluster do so under the node's address, since nobody out there
 //! knows the way to theirs. Inside the cluster never: there the receiver sees the pod's address.
 
-use proxy_abi::{Counter, Flow, Role};
+use proxy_abi::{Counter, Flow, Inside, Role};
 
 use crate::maps::Room;
 use crate::parse::{Content, Packet};
@@ -13,7 +13,12 @@ use crate::{errors, flow, maps, ports, service};
 /// A packet that the node forwards out of an uplink.
 #[inline(always)]
 pub(crate) fn leaving(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Drop> {
-    if maps::is_inside(&packet.key.destination) || maps::pod(&packet.key.source).is_none() {
+    match maps::inside(&packet.key.destination) {
+        Some(Inside::SERVICES) => return unserved(packet),
+        Some(_) => return Ok(Outcome::Pass),
+        None => {}
+    }
+    if maps::pod(&packet.key.source).is_none() {
         return Ok(Outcome::Pass);
     }
     let address =
@@ -42,6 +47,17 @@ pub(crate) fn leaving(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result
         flow::forget(packet, room);
     }
     begin(skb, packet, room)
+}
+
+/// What goes to a cluster IP and was not translated, whoever sent it: out there nobody is at such an
+/// address. A connection that is forgotten is refused, too.
+#[inline(always)]
+fn unserved(packet: &Packet) -> Result<Outcome, Drop> {
+    match packet.content {
+        Content::Opening | Content::Continuing => Ok(Outcome::NoEndpoint),
+        Content::Fragment => Err(Drop::NoEndpointSilent),
+        Content::Error | Content::NoPorts => Ok(Outcome::Pass),
+    }
 }
 
 #[inline(always)]

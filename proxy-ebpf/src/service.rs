@@ -2,7 +2,7 @@
 
 use packet::choice;
 use proxy_abi::host_port::{ANY_V4, ANY_V6};
-use proxy_abi::{Endpoint, Frontend, FrontendKey, HostPort, Ip, List, Port, Treatment};
+use proxy_abi::{Endpoint, Frontend, FrontendKey, HostPort, Inside, Ip, List, Port, Treatment};
 
 use crate::maps;
 use crate::parse::{Content, Packet};
@@ -97,9 +97,7 @@ impl Service {
         if self.only.port.number() != 0 {
             return self.only.at() == at;
         }
-        choice::contains(self.list.count, &Endpoint::new(at.0, at.1), |index| {
-            maps::endpoint(self.list.first_slot.wrapping_add(index))
-        })
+        serves(self.list, at)
     }
 }
 
@@ -149,10 +147,14 @@ pub(crate) fn at(address: Ip, port: Port, protocol: u8) -> Option<Frontend> {
 }
 
 /// What becomes of a packet that concerns no Service and is about to leave the cluster: one that
-/// would begin something at a cluster IP is refused, as that has no such port.
+/// would begin something at a cluster IP is refused, as that has no such port, or no Service. (Where
+/// nobody knows which addresses are cluster IPs, those that Services have are known all the same.)
 #[inline(always)]
 pub(crate) fn leaving(packet: &Packet) -> Outcome {
-    if packet.content == Content::Opening && maps::is_cluster_ip(&packet.key.destination) {
+    let to = &packet.key.destination;
+    if packet.content == Content::Opening
+        && (maps::is_cluster_ip(to) || maps::inside(to) == Some(Inside::SERVICES))
+    {
         Outcome::NoEndpoint
     } else {
         Outcome::Pass
@@ -165,6 +167,14 @@ pub(crate) fn host_port((address, port): (Ip, Port), protocol: u8) -> Option<Hos
     let at = |address| FrontendKey::new(address, port, protocol);
     let any = if address.is_v4() { ANY_V4 } else { ANY_V6 };
     maps::host_port(&at(address)).or_else(|| maps::host_port(&at(any)))
+}
+
+/// Whether `at` is in a list.
+#[inline(always)]
+pub(crate) fn serves(list: List, at: (Ip, Port)) -> bool {
+    choice::contains(list.count, &Endpoint::new(at.0, at.1), |index| {
+        maps::endpoint(list.first_slot.wrapping_add(index))
+    })
 }
 
 /// The endpoint number `index` of a list; `index` must be below its count.

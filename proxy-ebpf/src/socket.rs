@@ -4,16 +4,20 @@
 //! TCP only: a connected UDP socket would stay on its endpoint after the endpoint's death, so
 //! datagrams are translated packet by packet. But what a process of the node sends to an address
 //! of the node itself never comes by a packet program: such datagrams are pointed at an endpoint
-//! here, and such connections even where the socket path is switched off. And a frontend that asks
-//! for the client's address (affinity, source ranges) is the packet programs' business, because a
-//! socket that connects has none yet. So is a pod that said no (a mesh, whose own proxy is to see
-//! what was asked for; a sandbox, whose sockets are not the kernel's).
+//! here, and such connections even where the socket path is switched off. So is what it sends to a
+//! frontend's address for which the node would ask its neighbours, of whom nobody has it: such a
+//! packet gets to no program either.
+//!
+//! A frontend that asks for the client's address (affinity, source ranges) is the packet programs'
+//! business, because a socket that connects has none yet; at the node's own addresses it will be
+//! that very address. So is a pod that said no (a mesh, whose own proxy is to see what was asked for;
+//! a sandbox, whose sockets are not the kernel's).
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::programs::SockAddrContext;
 use packet::choice;
 use proxy_abi::socket::{PROBE_PORT, PROBE_V4, PROBE_V6};
-use proxy_abi::{Endpoint, Ip, Port, Treatment, protocol};
+use proxy_abi::{Affinity, Client, Endpoint, Ip, Offer, Port, Treatment, protocol};
 
 use crate::verdict::SocketOutcome;
 use crate::{maps, service};
@@ -101,26 +105,55 @@ fn point(address: &impl Address, connects: bool) -> SocketOutcome {
     if dialled.1 == PROBE_PORT && (dialled.0 == PROBE_V4 || dialled.0 == PROBE_V6) {
         return SocketOutcome::Probed;
     }
-    let node = maps::this_node();
-    let own = is_nodes_address(&dialled.0) && maps::is_nodes_own(address.context(), &node);
-    let accelerated = protocol == protocol::TCP && node.socket_path();
-    if !own && !accelerated {
+    let Some(reason) = reason(address, &dialled.0, protocol) else {
         return SocketOutcome::NotOurs;
-    }
-    let chosen = choose(dialled, protocol, own);
+    };
+    let chosen = choose(address, dialled, protocol, reason);
     // Asked last, so that what is no frontend does not pay for it.
-    if !matches!(chosen, Chosen::Nothing) && !own && maps::is_packet_pods(address.context()) {
+    if !matches!(chosen, Chosen::Nothing)
+        && reason == Reason::Accelerated
+        && maps::is_packet_pods(address.context())
+    {
         return SocketOutcome::NotOurs;
     }
     let endpoint = match chosen {
         Chosen::Endpoint(endpoint) => endpoint,
         Chosen::Nothing => return SocketOutcome::NotOurs,
         Chosen::Nobody => return SocketOutcome::Refused,
+        Chosen::Forbidden => return SocketOutcome::Forbidden,
     };
     maps::remember_peer(address.context(), dialled, endpoint.at());
     address.set_ip(endpoint.address);
     set_port(address, endpoint.port);
     SocketOutcome::Translated
+}
+
+/// Why a socket is pointed at an endpoint, rather than its packets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// It is the node's own and goes to one of the node's own addresses.
+    NodesAddress,
+    /// It is the node's own, and its packets may get nowhere.
+    NodesOwn,
+    /// A connection is cheaper so.
+    Accelerated,
+}
+
+#[inline(always)]
+fn reason(address: &impl Address, dialled: &Ip, protocol: u8) -> Option<Reason> {
+    let node = maps::this_node();
+    let nodes_address = is_nodes_address(dialled);
+    let accelerated = protocol == protocol::TCP && node.socket_path();
+    // A pod's connection does not pay for the question.
+    if nodes_address || !accelerated {
+        let own = maps::is_nodes_own(address.context(), &node);
+        return match (own, nodes_address) {
+            (true, true) => Some(Reason::NodesAddress),
+            (true, false) => Some(Reason::NodesOwn),
+            (false, _) => accelerated.then_some(Reason::Accelerated),
+        };
+    }
+    Some(Reason::Accelerated)
 }
 
 /// What stands where a socket wants to go.
@@ -131,21 +164,32 @@ enum Chosen {
     Nothing,
     /// A frontend without endpoints.
     Nobody,
+    /// A frontend that is not for this client.
+    Forbidden,
 }
 
 #[inline(always)]
-fn choose(dialled: (Ip, Port), protocol: u8, own: bool) -> Chosen {
+fn choose(address: &impl Address, dialled: (Ip, Port), protocol: u8, reason: Reason) -> Chosen {
     let Some(frontend) = service::at(dialled.0, dialled.1, protocol) else {
-        return match own {
-            true => service::host_port(dialled, protocol)
+        return match reason {
+            Reason::NodesAddress => service::host_port(dialled, protocol)
                 .map_or(Chosen::Nothing, |found| Chosen::Endpoint(found.endpoint)),
-            false => Chosen::Nothing,
+            Reason::NodesOwn | Reason::Accelerated => Chosen::Nothing,
         };
     };
     let offer = frontend.offer;
-    let asks = offer.affinity_seconds != 0 || offer.treatment.has(Treatment::SOURCE_RANGES);
-    if asks && !own {
+    let limited = offer.treatment.has(Treatment::SOURCE_RANGES);
+    let by_packets = match reason {
+        Reason::NodesAddress => false,
+        Reason::NodesOwn if !offer.treatment.has(Treatment::ON_LINK) => true,
+        Reason::NodesOwn | Reason::Accelerated => limited || offer.affinity_seconds != 0,
+    };
+    if by_packets {
         return Chosen::Nothing;
+    }
+    // Whoever goes to an address of his own comes from there.
+    if limited && !maps::is_in_ranges(offer.service, &dialled.0) {
+        return Chosen::Forbidden;
     }
     if offer.inside.count == 0 {
         if offer.treatment.has(Treatment::DROP_INSIDE) {
@@ -153,13 +197,52 @@ fn choose(dialled: (Ip, Port), protocol: u8, own: bool) -> Chosen {
         }
         return Chosen::Nobody;
     }
-    // SAFETY: the helper takes nothing and returns a number.
-    let random = unsafe { bpf_get_prandom_u32() };
-    match service::endpoint(offer.inside, choice::index(random, offer.inside.count)) {
+    if offer.affinity_seconds != 0 {
+        return kept(&offer, dialled.0, chance(address, protocol));
+    }
+    one_of(&offer, chance(address, protocol))
+}
+
+/// The endpoint that the client had last, if that still counts and serves; else any, which it keeps.
+#[inline(never)]
+fn kept(offer: &Offer, client: Ip, chance: u32) -> Chosen {
+    let client = Client {
+        service: offer.service,
+        address: client,
+    };
+    let last = maps::affinity(&client);
+    let counts = |last: &Affinity| {
+        last.counts(maps::now(), offer.affinity_seconds)
+            && service::serves(offer.inside, last.endpoint.at())
+    };
+    let chosen = match last.filter(counts) {
+        Some(last) => Chosen::Endpoint(last.endpoint),
+        None => one_of(offer, chance),
+    };
+    if let Chosen::Endpoint(endpoint) = chosen {
+        maps::keep_client(&client, endpoint);
+    }
+    chosen
+}
+
+#[inline(always)]
+fn one_of(offer: &Offer, chance: u32) -> Chosen {
+    match service::endpoint(offer.inside, choice::index(chance, offer.inside.count)) {
         Ok(endpoint) => Chosen::Endpoint(endpoint),
         // An empty slot is the agent's mistake: the packet path will count and drop it.
         Err(_) => Chosen::Nothing,
     }
+}
+
+/// What decides among endpoints: another number for each connection, the same for all datagrams of
+/// a socket, which the endpoint may have to tell as one conversation.
+#[inline(always)]
+fn chance(address: &impl Address, protocol: u8) -> u32 {
+    if protocol == protocol::UDP {
+        return choice::number_hash(maps::cookie(address.context()));
+    }
+    // SAFETY: the helper takes nothing and returns a number.
+    unsafe { bpf_get_prandom_u32() }
 }
 
 /// Whether an address leads to the node itself, from the node.

@@ -77,6 +77,8 @@ pub(crate) enum SocketOutcome {
     Refused,
     /// The agent asks whether anybody is here.
     Probed,
+    /// The client is in none of the Service's source ranges.
+    Forbidden,
 }
 
 /// The action for a connect() or sendmsg() and its counter.
@@ -94,6 +96,11 @@ pub(crate) fn socket_verdict(outcome: SocketOutcome) -> i32 {
             refuse()
         }
         SocketOutcome::Probed => refuse(),
+        SocketOutcome::Forbidden => {
+            maps::count(Counter::SourceRange);
+            // EPERM, as for what a firewall drops of the node's own.
+            FORBID
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::name::Family;
 use crate::object::Node;
 
@@ -15,6 +17,8 @@ pub struct Here {
     pub node_ports: NodePortAddresses,
     /// Whether `externalIPs` are served.
     pub external_ips: bool,
+    /// Prefixes in which this node asks its neighbours for an address.
+    pub on_link: Vec<IpNet>,
 }
 
 /// The addresses of this node at which node ports answer.
@@ -34,6 +38,7 @@ impl Here {
             node: node.into(),
             node_ports: NodePortAddresses::Primary,
             external_ips: true,
+            on_link: Vec::new(),
         }
     }
 

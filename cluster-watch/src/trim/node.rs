@@ -3,7 +3,7 @@
 use cluster_model::Node;
 use ipnet::IpNet;
 
-use super::{LeftOut, good, label, named, parsed, part};
+use super::{LeftOut, cidrs, good, label, named, parsed, part};
 use crate::wire::{List, Loose, NodeObject, TaintFields};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -50,12 +50,5 @@ fn pod_cidrs(
 ) -> Box<[IpNet]> {
     let list = list.filter(|list| !list.is_empty());
     let texts = list.unwrap_or_else(|| named(single).into_iter().collect());
-    let cidr = |text: String| match text.parse::<IpNet>() {
-        Ok(cidr) => Some(cidr.trunc()),
-        Err(_) => {
-            left_out.push(LeftOut::Cidr(text));
-            None
-        }
-    };
-    texts.into_iter().filter_map(cidr).collect()
+    cidrs(texts, left_out)
 }

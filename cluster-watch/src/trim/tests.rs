@@ -359,7 +359,7 @@ fn nodes() {
             &[
                 "one address of unexpected shape",
                 r#"InternalIP "n1.example.com": no IP address of the right family"#,
-                r#"pod CIDR "10.244.1.0/33""#,
+                r#"CIDR "10.244.1.0/33""#,
             ],
         ),
         (

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 pub(crate) const SERVICES: &str = "/api/v1/services";
 pub(crate) const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
 pub(crate) const NODES: &str = "/api/v1/nodes";
+pub(crate) const SERVICE_CIDRS: &str = "/apis/networking.k8s.io/v1/servicecidrs";
 
 /// What a watch that starts meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,7 @@ struct Store {
     events: Vec<(u64, String, Value)>,
     requests: Vec<String>,
     failing: Vec<String>,
+    missing: Vec<(String, StatusCode)>,
     gone: Option<(Welcome, u64)>,
     cuts: u64,
 }
@@ -159,6 +161,11 @@ impl Api {
         }
     }
 
+    /// The server has never heard of `path`, or keeps it to itself.
+    pub(crate) fn miss(&self, path: &str, code: StatusCode) {
+        self.store().missing.push((path.to_owned(), code));
+    }
+
     /// The requests so far that contain `part`: `LIST path ?query`, `WATCH path ?query`, each
     /// followed by the authorization header.
     pub(crate) fn requests(&self, part: &str) -> Vec<String> {
@@ -245,6 +252,10 @@ async fn answer(
 fn list(store: &Store, path: &str) -> Response {
     if store.failing.iter().any(|failing| failing == path) {
         return status(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    if let Some((_, code)) = store.missing.iter().find(|(missing, _)| missing == path) {
+        // As a server answers outside of its API.
+        return (*code, "404 page not found\n").into_response();
     }
     let items: Vec<_> = store
         .objects

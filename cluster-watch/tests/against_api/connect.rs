@@ -43,6 +43,7 @@ async fn reached(api: &Api, client: Client) -> String {
         Selection {
             nodes: false,
             headless: true,
+            service_cidrs: false,
             pods: false,
         },
     );

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::api::{Api, NODES, SERVICES, SLICES, Welcome};
+use axum::http::StatusCode;
+
+use crate::api::{Api, NODES, SERVICE_CIDRS, SERVICES, SLICES, Welcome};
 use cluster_model::{Dirty, ServiceName};
 use cluster_watch::{Feed, Selection, client, spawn};
 use serde_json::{Value, json};
@@ -11,11 +13,13 @@ use serde_json::{Value, json};
 const AGENT: Selection = Selection {
     nodes: true,
     headless: false,
+    service_cidrs: true,
     pods: false,
 };
 const DNS: Selection = Selection {
     nodes: false,
     headless: true,
+    service_cidrs: false,
     pods: false,
 };
 
@@ -112,6 +116,41 @@ async fn lists_and_follows_every_kind() {
 }
 
 #[tokio::test]
+async fn follows_service_cidrs() {
+    let api = Api::started();
+    let cidr =
+        |name: &str, cidr: &str| json!({"metadata": {"name": name}, "spec": {"cidrs": [cidr]}});
+    api.put(SERVICE_CIDRS, cidr("kubernetes", "10.96.0.0/16"));
+    let feed = feed_of(&api, AGENT).await;
+    let held = |feed: &Feed| -> Vec<String> {
+        let index = feed.read();
+        let cidrs = index.service_cidrs().flat_map(|cidr| &cidr.cidrs);
+        cidrs.map(ToString::to_string).collect()
+    };
+    let dirty = until(&feed, "listed", |feed| held(feed) == ["10.96.0.0/16"]).await;
+    assert!(dirty.service_cidrs && !dirty.nodes);
+    api.put(SERVICE_CIDRS, cidr("more", "10.196.196.0/24"));
+    until(&feed, "added", |feed| held(feed).len() == 2).await;
+    api.delete(SERVICE_CIDRS, "/more");
+    until(&feed, "deleted", |feed| held(feed).len() == 1).await;
+}
+
+/// A server before Kubernetes 1.33, and a role of before ServiceCIDRs were read.
+#[tokio::test]
+async fn does_without_service_cidrs_where_there_are_none() {
+    for code in [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN] {
+        let api = Api::started();
+        api.miss(SERVICE_CIDRS, code);
+        let feed = feed_of(&api, AGENT).await;
+        soon("the rest", feed.synced()).await;
+        assert!(feed.age().is_some(), "what is missing has no age");
+        api.put(SERVICES, service("web", 80));
+        until(&feed, "a change", |feed| port(feed) == Some(80)).await;
+        assert_eq!(api.requests(SERVICE_CIDRS).len(), 1, "asked for seldom");
+    }
+}
+
+#[tokio::test]
 async fn is_synced_only_when_every_kind_is_listed() {
     let api = Api::started();
     api.put(SERVICES, service("web", 80));
@@ -133,7 +172,7 @@ async fn headless_slices_are_left_out_by_the_server() {
     soon("agent", feed_of(&api, AGENT).await.synced()).await;
     let selector = "labelSelector=%21service.kubernetes.io%2Fheadless";
     let lists = api.requests("LIST");
-    assert_eq!(lists.len(), 3, "{lists:?}");
+    assert_eq!(lists.len(), 4, "{lists:?}");
     assert_eq!(
         lists.iter().filter(|list| list.contains(selector)).count(),
         1,
@@ -156,7 +195,7 @@ async fn goes_on_after_a_cut_where_it_was() {
     api.cut(Welcome::Events);
     api.put(SERVICES, service("web", 81));
     until(&feed, "after the cut", |feed| port(feed) == Some(81)).await;
-    assert_eq!(api.requests("LIST").len(), 3, "nothing was listed again");
+    assert_eq!(api.requests("LIST").len(), 4, "nothing was listed again");
 }
 
 #[tokio::test]

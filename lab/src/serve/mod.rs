@@ -118,6 +118,7 @@ async fn start(
     for node in &settings.nodes {
         readiness::register(&store, node, places)?;
     }
+    system::register_service_cidr(&store, &families.service_ranges())?;
     system::register_api_server(&store, &settings)?;
     let address = api_server::listen(&store, places, &settings.nodes, options.port, running)?;
     api_server::write_kubeconfig(places, &address)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -47,6 +48,18 @@ pub(super) fn register_api_server(store: &Store, settings: &Settings) -> Result<
         "endpoints": endpoints,
     });
     store.create(Kind::EndpointSlice, slice)?;
+    Ok(())
+}
+
+/// The ServiceCIDR `kubernetes`, as upstream makes it of the API server's own range.
+pub(super) fn register_service_cidr(store: &Store, ranges: &[IpNet]) -> Result<(), ApiError> {
+    let cidrs: Vec<_> = ranges.iter().map(ToString::to_string).collect();
+    let ready = json!({"type": "Ready", "status": "True"});
+    let cidr = json!({
+        "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": cidrs}, "status": {"conditions": [ready]},
+    });
+    store.create(Kind::ServiceCidr, cidr)?;
     Ok(())
 }
 

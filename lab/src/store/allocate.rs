@@ -9,7 +9,7 @@ use super::validate::causes::{Cause, invalid, required};
 use super::{Config, object};
 use ipnet::IpNet;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
@@ -20,6 +20,8 @@ const STATIC_BAND: u128 = 256;
 #[derive(Debug)]
 pub struct Allocations {
     ranges: Vec<IpNet>,
+    /// Those of ServiceCIDRs, by name: who asks by number may have an address of them.
+    further: BTreeMap<String, Vec<IpNet>>,
     node_ports: RangeInclusive<u16>,
     addresses: BTreeSet<IpAddr>,
     ports: BTreeSet<u16>,
@@ -32,6 +34,7 @@ impl Allocations {
     pub(super) fn new(config: &Config) -> Self {
         Allocations {
             ranges: config.service_ranges.clone(),
+            further: BTreeMap::new(),
             node_ports: config.node_ports.clone(),
             addresses: BTreeSet::new(),
             ports: BTreeSet::new(),
@@ -62,6 +65,19 @@ impl Allocations {
                     self.last_port = port;
                 }
             }
+        }
+    }
+
+    /// Takes notice of a ServiceCIDR.
+    pub(super) fn replace_range(&mut self, previous: Option<&Value>, next: Option<&Value>) {
+        if let Some(gone) = previous {
+            self.further.remove(object::name(gone));
+        }
+        if let Some(cidr) = next {
+            let cidrs = items(&cidr["spec"]["cidrs"]).iter();
+            let cidrs = cidrs.filter_map(|cidr| str_of(cidr).parse().ok());
+            self.further
+                .insert(object::name(cidr).to_owned(), cidrs.collect());
         }
     }
 
@@ -228,7 +244,8 @@ fn take(
         return Err(format!("failed to allocate IP {text}: not a valid IP"));
     };
     let range = &allocations.ranges[index];
-    if !range.contains(&address) {
+    let mut all = allocations.further.values().flatten().chain([range]);
+    if !all.any(|range| range.contains(&address)) {
         return Err(format!(
             "failed to allocate IP {text}: the provided IP ({text}) is not in the valid range. \
              The range of valid IPs is {range}"

@@ -20,6 +20,7 @@ pub enum Kind {
     DaemonSet,
     ClusterRole,
     ClusterRoleBinding,
+    ServiceCidr,
 }
 
 /// What the API server says about a kind.
@@ -68,7 +69,7 @@ const fn core(kind: Kind, name: &'static str, plural: &'static str) -> Registrat
 }
 
 /// In the order of [`Kind`]'s variants, so that a kind finds its row by number.
-static REGISTRY: [Registration; 13] = [
+static REGISTRY: [Registration; 14] = [
     Registration {
         singular: "node",
         short_names: &["no"],
@@ -156,6 +157,13 @@ static REGISTRY: [Registration; 13] = [
             "ClusterRoleBinding",
             "clusterrolebindings",
         )
+    },
+    Registration {
+        group: "networking.k8s.io",
+        singular: "servicecidr",
+        namespaced: false,
+        subresources: &["status"],
+        ..core(Kind::ServiceCidr, "ServiceCIDR", "servicecidrs")
     },
 ];
 

@@ -138,8 +138,10 @@ impl State {
 
     /// Keeps what is derived from the objects in step with them.
     fn note(&mut self, kind: Kind, previous: Option<&Value>, next: Option<&Value>) {
-        if kind == Kind::Service {
-            self.allocations.replace(previous, next);
+        match kind {
+            Kind::Service => self.allocations.replace(previous, next),
+            Kind::ServiceCidr => self.allocations.replace_range(previous, next),
+            _ => {}
         }
         if let Some(object) = previous {
             for owner in object::owners(object) {

@@ -15,7 +15,8 @@ use lab::store::Kind;
 use serde_json::{Value, json};
 
 use super::askers::From;
-use super::{PATIENCE, product_in_zones, told};
+use super::place::Place;
+use super::{PATIENCE, output, product_in_zones, told};
 
 /// Where the servers listen; a second container of each pod listens on the next port.
 pub(crate) const PORT: u16 = 8080;
@@ -72,6 +73,19 @@ impl End {
         self.hints = json!({"forZones": named(zones), "forNodes": named(nodes)});
         self
     }
+}
+
+/// Each of the servers, ready.
+pub(crate) fn all_three() -> [End; 3] {
+    [1, 2, 3].map(End::ready)
+}
+
+/// The fields of a Service that keeps its clients for so long.
+pub(crate) fn affinity(seconds: u32) -> Value {
+    json!({
+        "sessionAffinity": "ClientIP",
+        "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": seconds}},
+    })
 }
 
 impl Cast {
@@ -231,6 +245,15 @@ impl Cast {
         }
     }
 
+    /// The network namespace that commands from there run in.
+    pub(crate) fn place(&self, from: From) -> Place {
+        match from {
+            From::Outside => Place::member(&self.lab, "client"),
+            From::Node(node) => Place::member(&self.lab, node),
+            From::Pod(node) => Place::pod(&self.lab, &self.client(node).name),
+        }
+    }
+
     /// Waits until exactly these servers answer at `at`, over TCP and over UDP.
     pub(crate) fn until(&self, from: From, at: SocketAddr, servers: &[usize]) {
         self.until_over(&["get", "udp"], from, at, servers);
@@ -274,6 +297,14 @@ impl Cast {
         }
         let text = String::from_utf8(asked.stdout).expect("text");
         Ok(text.lines().map(answerer).collect())
+    }
+
+    /// The status of a load balancer with these addresses.
+    pub(crate) fn balance(&self, service: &str, ingress: Value) {
+        let status = json!({"status": {"loadBalancer": {"ingress": ingress}}}).to_string();
+        let patch = ["patch", "service", service, "--subresource=status"];
+        let merge = ["--type=merge", "-p", &status];
+        output(self.lab.kubectl(&[&patch[..], &merge].concat()));
     }
 
     /// Waits until nobody answers there and connections and datagrams are refused at once.

@@ -7,16 +7,26 @@ use std::sync::Arc;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use proxy_abi::ownership::map;
-use proxy_abi::{Endpoint, Frontend, FrontendKey, List, Source, SourceRange};
+use proxy_abi::{Endpoint, Frontend, FrontendKey, List, Offer, Source, SourceRange};
 
 use super::pins::Pins;
+use super::walk::{self, walk, walk_while};
 use crate::plan::services::{Held, Observed, Operation};
 
 /// The maps that say where Services go.
 pub struct ServiceMaps {
     frontends: HashMap<MapData, FrontendKey, Frontend>,
+    /// How many fit into `frontends`.
+    room: u32,
     endpoints: Array<MapData, Endpoint>,
+    whole: Whole,
     ranges: LpmTrie<MapData, Source, u32>,
+}
+
+/// Two of them again, to be read from one end to the other.
+struct Whole {
+    frontends: MapData,
+    endpoints: MapData,
 }
 
 /// A map could not be read or written.
@@ -50,7 +60,12 @@ impl ServiceMaps {
             let doing = format!("use map {name}");
             move |source| MapsError { doing, source }
         };
-        let frontends = Map::HashMap(open(map::FRONTENDS)?)
+        let frontends = open(map::FRONTENDS)?;
+        let room = frontends
+            .info()
+            .map_err(shape(map::FRONTENDS))?
+            .max_entries();
+        let frontends = Map::HashMap(frontends)
             .try_into()
             .map_err(shape(map::FRONTENDS))?;
         let endpoints = Map::Array(open(map::ENDPOINTS)?)
@@ -61,9 +76,20 @@ impl ServiceMaps {
             .map_err(shape(map::SOURCE_RANGES))?;
         Ok(Self {
             frontends,
+            room,
             endpoints,
+            whole: Whole {
+                frontends: open(map::FRONTENDS)?,
+                endpoints: open(map::ENDPOINTS)?,
+            },
             ranges,
         })
+    }
+
+    /// How many frontends fit.
+    #[must_use]
+    pub const fn room(&self) -> u32 {
+        self.room
     }
 
     /// Number of slots.
@@ -77,39 +103,67 @@ impl ServiceMaps {
     /// # Errors
     /// [`MapsError`].
     pub fn observe(&self) -> Result<Observed, MapsError> {
-        let failed = |what: &str| {
-            let doing = format!("read the {what}");
-            move |source| MapsError { doing, source }
-        };
-        let mut observed = Observed::default();
-        // Frontends share lists; each is read once.
+        let entries = self.entries()?;
+        let offers = entries.iter().map(|(_, frontend)| &frontend.offer);
+        let lists = offers.flat_map(|offer| [offer.inside, offer.outside]);
+        let used = lists.map(|list| list.first_slot.saturating_add(list.count));
+        let slots = self.first_slots(used.max().unwrap_or_default())?;
+        // Frontends share lists.
         let mut lists = BTreeMap::new();
-        for entry in self.frontends.iter() {
-            let (key, frontend) = entry.map_err(failed("frontends"))?;
-            let mut list = |list: List| {
-                let at = (list.first_slot, list.count);
-                if let Some(known) = lists.get(&at) {
-                    return Ok(Arc::clone(known));
-                }
-                let read: Arc<[Endpoint]> = self.list(list)?.into();
-                lists.insert(at, read.clone());
-                Ok(read)
-            };
+        let mut list = |list: List| {
+            let known = lists.entry((list.first_slot, list.count));
+            Arc::clone(known.or_insert_with(|| run(&slots, list).into()))
+        };
+        let held = |(key, frontend): (FrontendKey, Frontend)| {
+            let Offer {
+                inside, outside, ..
+            } = frontend.offer;
+            let (inside, outside) = (list(inside), list(outside));
             let held = Held {
                 frontend,
-                inside: list(frontend.offer.inside)?,
-                outside: list(frontend.offer.outside)?,
+                inside,
+                outside,
             };
-            observed.frontends.insert(key, held);
-        }
-        for entry in self.ranges.iter() {
-            let (key, _) = entry.map_err(failed("source ranges"))?;
-            observed.ranges.push(SourceRange {
+            (key, held)
+        };
+        Ok(Observed {
+            frontends: entries.into_iter().map(held).collect(),
+            ranges: self.source_ranges()?,
+        })
+    }
+
+    fn entries(&self) -> Result<Vec<(FrontendKey, Frontend)>, MapsError> {
+        let mut entries = Vec::new();
+        let read = walk(&self.whole.frontends, |key, frontend| {
+            entries.extend(walk::read(key).zip(walk::read(frontend)));
+        });
+        read.map_err(|source| MapsError::new("read the frontends", source))?;
+        Ok(entries)
+    }
+
+    /// The slots up to `end`, or all.
+    fn first_slots(&self, end: u32) -> Result<Vec<Endpoint>, MapsError> {
+        let end = end.min(self.slots()) as usize;
+        let mut slots: Vec<Endpoint> = Vec::with_capacity(end);
+        let read = walk_while(&self.whole.endpoints, |_, endpoint| {
+            let wanted = slots.len() < end;
+            slots.extend(walk::read::<Endpoint>(endpoint).filter(|_| wanted));
+            wanted
+        });
+        read.map_err(|source| MapsError::new("read the slots", source))?;
+        Ok(slots)
+    }
+
+    fn source_ranges(&self) -> Result<Vec<SourceRange>, MapsError> {
+        let range = |entry: Result<(Key<Source>, u32), MapError>| {
+            let (key, _) = entry?;
+            Ok(SourceRange {
                 bits: key.prefix_len(),
                 source: key.data(),
-            });
-        }
-        Ok(observed)
+            })
+        };
+        let ranges: Result<_, _> = self.ranges.iter().map(range).collect();
+        ranges.map_err(|source| MapsError::new("read the source ranges", source))
     }
 
     /// What the maps hold for one frontend.
@@ -138,8 +192,7 @@ impl ServiceMaps {
                 source,
             })
         };
-        // A list that points beyond the map (another version's mistake) reads as shorter, so it
-        // differs from what is wanted and is replaced.
+        // As `run` has it.
         slots
             .take_while(|slot| *slot < self.slots())
             .map(read)
@@ -170,6 +223,14 @@ impl ServiceMaps {
             source,
         })
     }
+}
+
+/// The slots of a list. One that points beyond the map (another version's mistake) is shorter, so it
+/// differs from what is wanted and is replaced.
+fn run(slots: &[Endpoint], list: List) -> &[Endpoint] {
+    let first = slots.len().min(list.first_slot as usize);
+    let end = slots.len().min(first + list.count as usize);
+    &slots[first..end]
 }
 
 /// Whether there was something to remove; gone already is as good as removed.

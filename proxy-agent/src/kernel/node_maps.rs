@@ -4,7 +4,7 @@
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData};
 use proxy_abi::ownership::map;
-use proxy_abi::{Cidr, Ip, NodeAddress, ThisNode, Uplink};
+use proxy_abi::{Cidr, Inside, Ip, NodeAddress, ThisNode, Uplink};
 
 use super::maps::{MapsError, removed};
 use super::pins::Pins;
@@ -13,7 +13,7 @@ use crate::plan::node_maps::{NodeMaps, Operation};
 /// The four maps, open.
 pub struct Open {
     addresses: HashMap<MapData, Ip, NodeAddress>,
-    inside: LpmTrie<MapData, Ip, u32>,
+    inside: LpmTrie<MapData, Ip, Inside>,
     uplinks: HashMap<MapData, u32, Uplink>,
     this: Array<MapData, ThisNode>,
 }
@@ -54,12 +54,13 @@ impl Open {
     /// [`MapsError`].
     pub fn observe(&self) -> Result<NodeMaps, MapsError> {
         let failed = |source| MapsError::new("read what the programs know of this node", source);
-        let inside = self.inside.keys().map(|key| {
-            let key = key?;
-            Ok(Cidr {
+        let inside = self.inside.iter().map(|entry| {
+            let (key, whose) = entry?;
+            let cidr = Cidr {
                 bits: key.prefix_len(),
                 address: key.data(),
-            })
+            };
+            Ok((cidr, whose))
         });
         Ok(NodeMaps {
             addresses: self
@@ -85,7 +86,7 @@ impl Open {
         let key = |cidr: &Cidr| Key::new(cidr.bits, cidr.address);
         let done = match operation {
             Operation::PutAddress(address, value) => self.addresses.insert(address, value, 0),
-            Operation::PutInside(cidr) => self.inside.insert(&key(cidr), 0, 0),
+            Operation::PutInside(cidr, whose) => self.inside.insert(&key(cidr), whose, 0),
             Operation::PutUplink(ifindex, uplink) => self.uplinks.insert(ifindex, uplink, 0),
             Operation::RemoveAddress(address) => removed(self.addresses.remove(address)).map(drop),
             Operation::RemoveInside(cidr) => removed(self.inside.remove(&key(cidr))).map(drop),

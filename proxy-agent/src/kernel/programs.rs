@@ -62,6 +62,8 @@ pub struct Sizes {
     pub flows: Option<u32>,
     /// Entries of `endpoints`.
     pub endpoints: Option<u32>,
+    /// Entries of `frontends`.
+    pub frontends: Option<u32>,
 }
 
 /// The kernel half cannot be loaded or pinned.
@@ -166,7 +168,11 @@ pub fn load(object: &Path, pins: &Pins, sizes: Sizes) -> Result<Loaded, Programs
     for name in MAPS {
         loader.map_pin_path(name, pins.map(name));
     }
-    for (name, size) in [(map::FLOWS, sizes.flows), (map::ENDPOINTS, sizes.endpoints)] {
+    for (name, size) in [
+        (map::FLOWS, sizes.flows),
+        (map::ENDPOINTS, sizes.endpoints),
+        (map::FRONTENDS, sizes.frontends),
+    ] {
         if let Some(size) = size {
             loader.map_max_entries(name, size);
         }

@@ -36,15 +36,28 @@ pub fn count(pins: &Pins, name: &str) -> Result<Use, MapsError> {
 /// Shows each entry's bytes, and returns how many there were. Entries that others write meanwhile
 /// may be missed; none is shown twice.
 pub(super) fn walk(data: &MapData, mut each: impl FnMut(&[u8], &[u8])) -> Result<u64, MapError> {
+    walk_while(data, |key, value| {
+        each(key, value);
+        true
+    })
+}
+
+/// The same until `goes_on` says no: of an array in the order of its slots.
+pub(super) fn walk_while(
+    data: &MapData,
+    mut goes_on: impl FnMut(&[u8], &[u8]) -> bool,
+) -> Result<u64, MapError> {
     let info = data.info()?;
     let mut batch = Batch::new(BATCH, info.key_size() as usize, info.value_size() as usize);
     let mut used = 0;
     loop {
         let (count, last) = next(&mut batch, data.fd().as_fd())?;
         for (key, value) in batch.entries(count) {
-            each(key, value);
+            if !goes_on(key, value) {
+                return Ok(used);
+            }
+            used += 1;
         }
-        used += count as u64;
         if last {
             return Ok(used);
         }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use cluster_model::ClusterIndex;
 use ipnet::IpNet;
+use proxy_abi::Inside;
 use proxy_abi::ownership::ROUTE_PROTOCOL;
 
 use super::api::{HostPort, Interface, Node, Peer, Pod, Route};
@@ -54,7 +55,8 @@ pub async fn node(
         addresses: maps.addresses.keys().map(|ip| IpAddr::from(*ip)).collect(),
         pods: pods::pods(pins)?.into_iter().map(pod).collect(),
         host_ports: pods::host_ports(pins)?.into_iter().map(host_port).collect(),
-        inside: maps.inside.iter().filter_map(cidr).collect(),
+        inside: prefixes(&maps, Inside::CLUSTER),
+        service_cidrs: prefixes(&maps, Inside::SERVICES),
         socket_path: maps.this.socket_path(),
         interfaces: interfaces(&held, &maps),
         peers,
@@ -94,6 +96,12 @@ fn interfaces(held: &Interfaces, maps: &NodeMaps) -> Vec<Interface> {
         }
     };
     held.values().map(interface).collect()
+}
+
+/// The prefixes that are this to the cluster.
+fn prefixes(maps: &NodeMaps, what: Inside) -> Vec<IpNet> {
+    let these = maps.inside.iter().filter(|(_, whose)| **whose == what);
+    these.filter_map(|(key, _)| cidr(key)).collect()
 }
 
 /// A key of the map `inside` as people write it.

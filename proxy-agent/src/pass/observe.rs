@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use proxy_abi::ThisNode;
 use proxy_abi::ownership::CNI_CONFIG_FILE;
 
-use super::PassError;
+use super::{PassError, Wish};
 use crate::args::Options;
 use crate::kernel::earlier::Pinned;
 use crate::kernel::pins::Pins;
@@ -61,6 +61,8 @@ pub struct Observed {
     pub cni_config: Option<String>,
     /// Every node, as the cluster describes it.
     pub nodes: Vec<Node>,
+    /// Where cluster IPs come from, as the options or the cluster say.
+    pub service_cidrs: Vec<IpNet>,
     /// What can be known only once the Node object and its address are there.
     pub place: Option<Position>,
 }
@@ -155,7 +157,7 @@ pub(super) struct Doors<'a> {
 /// # Errors
 /// [`PassError`] if something cannot be looked at.
 pub(super) async fn observe(
-    nodes: Vec<Node>,
+    wish: &Wish,
     options: &Options,
     Doors {
         pins,
@@ -165,7 +167,7 @@ pub(super) async fn observe(
 ) -> Result<(Observed, Vec<Waiting>), PassError> {
     let interfaces = netlink.interfaces().await?;
     let (routes, defaults) = netlink.routes(&interfaces).await?;
-    let (place, mut waiting) = place(&nodes, options, &interfaces, &defaults);
+    let (place, mut waiting) = place(&wish.nodes, options, &interfaces, &defaults);
     let cgroup = Some(links::cgroup_id(cgroup)?);
     let tunnels = place
         .as_ref()
@@ -197,7 +199,11 @@ pub(super) async fn observe(
         routes,
         earlier: earlier::observe(pins).map_err(PassError::Earlier)?,
         cni_config: read_config(options)?,
-        nodes,
+        nodes: wish.nodes.clone(),
+        service_cidrs: match options.service_cidr.is_empty() {
+            true => wish.service_cidrs.clone(),
+            false => options.service_cidr.clone(),
+        },
         place,
     };
     Ok((observed, waiting))

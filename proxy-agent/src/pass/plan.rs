@@ -69,6 +69,7 @@ pub(super) fn plan(
         uplinks: &place.uplinks,
         nodes: &observed.nodes,
         own: &place.own,
+        service_cidrs: &observed.service_cidrs,
         node_ports: &here.node_port_addresses(Some(&place.own)),
         masquerade: &observed.masquerade,
         this: observed.this,

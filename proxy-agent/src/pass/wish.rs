@@ -2,10 +2,11 @@
 //! the index while the kernel is looked at.
 
 use cluster_model::{ClusterIndex, Here, Node, ServiceName};
+use ipnet::IpNet;
 
 use crate::args::Options;
 use crate::plan::desired;
-use crate::plan::interfaces::Interfaces;
+use crate::plan::interfaces::{self, Interfaces};
 use crate::plan::services::Wishes;
 
 /// From where Services are seen: the node of these options, with these interfaces.
@@ -14,6 +15,7 @@ pub(super) fn here(options: &Options, interfaces: &Interfaces) -> Here {
         node: options.node_name.as_str().into(),
         node_ports: options.services.nodeport_addresses.addresses(interfaces),
         external_ips: options.services.external_ips,
+        on_link: interfaces::on_link(interfaces),
     }
 }
 
@@ -21,8 +23,10 @@ pub(super) fn here(options: &Options, interfaces: &Interfaces) -> Here {
 pub struct Wish {
     /// Every node, this one among them.
     pub nodes: Vec<Node>,
-    /// What each Service wants here.
-    pub services: Wishes,
+    /// Where cluster IPs come from, as the API server says.
+    pub service_cidrs: Vec<IpNet>,
+    /// What each Service wants here; `None` leaves all as they are.
+    pub services: Option<Wishes>,
 }
 
 impl Wish {
@@ -31,8 +35,19 @@ impl Wish {
     pub fn of(index: &ClusterIndex, here: &Here) -> Self {
         let names = index.services().map(|service| &service.name);
         Self {
+            services: Some(wishes(index, names, here)),
+            ..Self::of_node(index)
+        }
+    }
+
+    /// The same of the node alone.
+    #[must_use]
+    pub fn of_node(index: &ClusterIndex) -> Self {
+        let service_cidrs = index.service_cidrs().flat_map(|cidr| &cidr.cidrs);
+        Self {
             nodes: index.nodes().cloned().collect(),
-            services: wishes(index, names, here),
+            service_cidrs: service_cidrs.copied().collect(),
+            services: None,
         }
     }
 }

@@ -119,12 +119,14 @@ impl Converted {
             outside,
             masquerade,
             limited,
+            on_link,
         } = answer;
         let flags = [
             (*masquerade, Treatment::MASQUERADE),
             (inside.forbidden, Treatment::DROP_INSIDE),
             (outside.forbidden, Treatment::DROP_OUTSIDE),
             (*limited, Treatment::SOURCE_RANGES),
+            (*on_link, Treatment::ON_LINK),
         ];
         let set = flags.into_iter().filter(|(set, _)| *set);
         FrontendWish {

@@ -56,6 +56,22 @@ impl Interface {
     }
 }
 
+/// The prefixes in which the node asks its neighbours for an address.
+#[must_use]
+pub fn on_link(interfaces: &Interfaces) -> Vec<IpNet> {
+    let asks = |one: &&Interface| one.ethernet && !one.is_pods() && !one.is_tunnel();
+    let nets = interfaces
+        .values()
+        .filter(asks)
+        .flat_map(|one| &one.addresses);
+    let shared = |net: &&IpNet| net.prefix_len() < net.max_prefix_len();
+    let nets = nets.filter(shared).filter(|net| !is_link_local(net.addr()));
+    let mut nets: Vec<IpNet> = nets.map(IpNet::trunc).collect();
+    nets.sort();
+    nets.dedup();
+    nets
+}
+
 /// Whether an interface of this name is the host end of a pod's veth.
 #[must_use]
 pub fn is_pods(name: &str) -> bool {

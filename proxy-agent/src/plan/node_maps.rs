@@ -1,13 +1,13 @@
 //! What the programs must know of the node and its cluster: the maps `node_addresses`, `inside`,
 //! `uplinks` and `this_node`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
 use cluster_model::Node;
 use ipnet::IpNet;
-use proxy_abi::{Cidr, Ip, NodeAddress, ThisNode, Uplink};
+use proxy_abi::{Cidr, Inside, Ip, NodeAddress, ThisNode, Uplink};
 
 use super::interfaces::{Interface, Interfaces, is_link_local};
 use super::ports::Ports;
@@ -20,8 +20,8 @@ const NEVER_OUTSIDE: [&str; 4] = ["224.0.0.0/4", "ff00::/8", "169.254.0.0/16", "
 pub struct NodeMaps {
     /// `node_addresses`.
     pub addresses: BTreeMap<Ip, NodeAddress>,
-    /// The keys of `inside`.
-    pub inside: BTreeSet<Cidr>,
+    /// `inside`.
+    pub inside: BTreeMap<Cidr, Inside>,
     /// `uplinks`.
     pub uplinks: BTreeMap<u32, Uplink>,
     /// `this_node`.
@@ -48,6 +48,8 @@ pub struct Facts<'a> {
     pub nodes: &'a [Node],
     /// This node.
     pub own: &'a Node,
+    /// Where cluster IPs come from; empty where nobody knows.
+    pub service_cidrs: &'a [IpNet],
     /// The addresses at which NodePorts answer.
     pub node_ports: &'a [IpAddr],
     /// As the options say.
@@ -64,7 +66,7 @@ pub enum Operation {
     /// Removes one.
     RemoveAddress(Ip),
     /// Enters a prefix inside.
-    PutInside(Cidr),
+    PutInside(Cidr, Inside),
     /// Removes one.
     RemoveInside(Cidr),
     /// Enters an uplink.
@@ -103,14 +105,18 @@ fn addresses(facts: &Facts<'_>) -> BTreeMap<Ip, NodeAddress> {
         .collect()
 }
 
-fn inside(facts: &Facts<'_>) -> BTreeSet<Cidr> {
+fn inside(facts: &Facts<'_>) -> BTreeMap<Cidr, Inside> {
     let never = NEVER_OUTSIDE.iter().filter_map(|text| text.parse().ok());
     let of_nodes = facts.nodes.iter().flat_map(|node| {
         let addresses = node.addresses.iter().copied().map(IpNet::from);
         node.pod_cidrs.iter().copied().chain(addresses)
     });
     let excluded = facts.masquerade.exclude.iter().copied();
-    never.chain(of_nodes).chain(excluded).map(cidr).collect()
+    let cluster = never.chain(of_nodes).chain(excluded);
+    let cluster = cluster.map(|net| (cidr(net), Inside::CLUSTER));
+    let services = facts.service_cidrs.iter();
+    let services = services.map(|net| (cidr(*net), Inside::SERVICES));
+    cluster.chain(services).collect()
 }
 
 /// A prefix as the map has it: an IPv4 one as part of the mapped addresses.
@@ -159,8 +165,11 @@ pub fn diff(observed: &NodeMaps, wanted: &NodeMaps) -> Vec<Operation> {
         .iter()
         .filter(|(address, value)| observed.addresses.get(address) != Some(value));
     operations.extend(new.map(|(address, value)| Operation::PutAddress(*address, *value)));
-    let new = wanted.inside.difference(&observed.inside);
-    operations.extend(new.copied().map(Operation::PutInside));
+    let new = wanted
+        .inside
+        .iter()
+        .filter(|(cidr, whose)| observed.inside.get(cidr) != Some(whose));
+    operations.extend(new.map(|(cidr, whose)| Operation::PutInside(*cidr, *whose)));
     let new = wanted
         .uplinks
         .iter()
@@ -169,7 +178,8 @@ pub fn diff(observed: &NodeMaps, wanted: &NodeMaps) -> Vec<Operation> {
     let old = observed.addresses.keys();
     let old = old.filter(|address| !wanted.addresses.contains_key(address));
     operations.extend(old.copied().map(Operation::RemoveAddress));
-    let old = observed.inside.difference(&wanted.inside);
+    let old = observed.inside.keys();
+    let old = old.filter(|cidr| !wanted.inside.contains_key(cidr));
     operations.extend(old.copied().map(Operation::RemoveInside));
     let old = observed.uplinks.keys();
     let old = old.filter(|index| !wanted.uplinks.contains_key(index));
@@ -190,7 +200,10 @@ impl fmt::Display for Operation {
             Self::RemoveAddress(address) => {
                 write!(out, "{} is no address of this node any more", text(address))
             }
-            Self::PutInside(cidr) => write!(out, "{} is inside the cluster", Shown(cidr)),
+            Self::PutInside(cidr, Inside::SERVICES) => {
+                write!(out, "{} is of cluster IPs", Shown(cidr))
+            }
+            Self::PutInside(cidr, _) => write!(out, "{} is inside the cluster", Shown(cidr)),
             Self::RemoveInside(cidr) => {
                 write!(out, "{} is no more inside the cluster", Shown(cidr))
             }

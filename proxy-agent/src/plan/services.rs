@@ -20,12 +20,11 @@ use cluster_model::ServiceName;
 use proxy_abi::{Endpoint, Frontend, FrontendKey, List, Offer, SourceRange, Treatment};
 
 use super::desired::{FrontendWish, PortWish};
-use super::slots::OutOfSlots;
 use claims::Claims;
 pub use claims::Contest;
 use lists::Lists;
 use numbers::Numbers;
-pub use operation::{Held, Observed, Operation, Planned, Unplaced};
+pub use operation::{Held, NoRoom, Observed, Operation, Planned, Unplaced};
 use ranges::Ranges;
 
 /// What each Service wants.
@@ -35,6 +34,10 @@ pub type Wishes = BTreeMap<ServiceName, Vec<PortWish>>;
 #[derive(Debug)]
 pub struct Table {
     held: BTreeMap<FrontendKey, Frontend>,
+    /// How many fit.
+    room: u32,
+    /// Those for which there is no room.
+    unplaced: BTreeSet<FrontendKey>,
     lists: Lists,
     ranges: Ranges,
     claims: Claims,
@@ -66,6 +69,8 @@ impl Table {
             .map(|(key, held)| (key, held.frontend));
         Self {
             held: held.collect(),
+            room: u32::MAX,
+            unplaced: BTreeSet::new(),
             lists,
             ranges: Ranges::new(ranges),
             claims: Claims::default(),
@@ -74,8 +79,16 @@ impl Table {
         }
     }
 
+    /// The same for a map into which so many frontends fit.
+    #[must_use]
+    pub fn with_room_for(mut self, frontends: u32) -> Self {
+        self.room = frontends;
+        self
+    }
+
     /// Plans every Service: what is not among `wanted` goes.
     pub fn plan_all(&mut self, wanted: Wishes, now: Instant) -> Planned {
+        self.unplaced.clear();
         self.claims = Claims::default();
         self.numbers = Numbers::default();
         self.claim(&wanted);
@@ -113,6 +126,7 @@ impl Table {
             let kept: Vec<_> = ports.iter().map(|wish| &wish.port).collect();
             idle.extend(self.numbers.keep(service, &kept));
         }
+        gone.iter().for_each(|key| _ = self.unplaced.remove(key));
         self.claim(&wanted);
         gone.retain(|key| !self.claims.is_wanted(key) && self.held.contains_key(key));
         self.plan(wanted, gone, idle, now)
@@ -131,6 +145,12 @@ impl Table {
     #[must_use]
     pub fn fill(&self) -> (usize, u32) {
         (self.held.len(), self.lists.used())
+    }
+
+    /// Number of frontends for which there is no room.
+    #[must_use]
+    pub fn unplaced(&self) -> usize {
+        self.unplaced.len()
     }
 
     fn claim(&mut self, wanted: &Wishes) {
@@ -203,9 +223,16 @@ impl Table {
                     treatment: front.treatment,
                 })
             };
-            match offer(self) {
-                Ok(offer) => self.point(key, offer, now, planned),
-                Err(reason) => planned.unplaced.push(Unplaced { key, reason }),
+            let done = self.has_room(&key).and_then(|()| offer(self));
+            match done {
+                Ok(offer) => {
+                    self.unplaced.remove(&key);
+                    self.point(key, offer, now, planned);
+                }
+                Err(reason) => {
+                    self.unplaced.insert(key);
+                    planned.unplaced.push(Unplaced { key, reason });
+                }
             }
         }
         for list in known.into_values() {
@@ -215,6 +242,14 @@ impl Table {
             planned.changes.clients.keep(number);
         }
         surplus
+    }
+
+    /// Whether the frontend is there or another one fits.
+    fn has_room(&self, key: &FrontendKey) -> Result<(), NoRoom> {
+        match self.held.contains_key(key) || self.held.len() < self.room as usize {
+            true => Ok(()),
+            false => Err(NoRoom::Frontends { room: self.room }),
+        }
     }
 
     /// The lists that these frontends have, by their content; held, so that none goes while the
@@ -245,7 +280,7 @@ impl Table {
         known: &mut BTreeMap<Arc<[Endpoint]>, List>,
         now: Instant,
         operations: &mut Vec<Operation>,
-    ) -> Result<List, OutOfSlots> {
+    ) -> Result<List, NoRoom> {
         if endpoints.is_empty() {
             return Ok(List::default());
         }

@@ -1,6 +1,8 @@
 //! `/metrics` and `/proxyMode`. What kube-proxy measures too has its name
 //! (`pkg/proxy/metrics/metrics.go`).
 
+mod names;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
@@ -20,7 +22,6 @@ use prometheus_client::registry::Registry;
 
 use super::Fill;
 use super::flows::FlowMetrics;
-use super::kernel::Counters;
 use super::tally::Without;
 use crate::kernel::pins::Pins;
 use crate::kernel::walk::Use;
@@ -56,6 +57,7 @@ pub(super) struct Metrics {
     entries: Family<Labels, Gauge>,
     sizes: Family<Labels, Gauge>,
     contested: Gauge,
+    unplaced: Gauge,
     repairs: Family<Labels, Counter>,
     flows: FlowMetrics,
 }
@@ -85,6 +87,7 @@ impl Metrics {
             entries,
             sizes,
             contested: Gauge::default(),
+            unplaced: Gauge::default(),
             repairs: Family::default(),
             flows,
         };
@@ -93,117 +96,6 @@ impl Metrics {
         all.register_changes();
         all.register_own(pins);
         all
-    }
-
-    /// The library ends a counter's name in `_total` itself.
-    fn register_kube_proxys(&mut self) {
-        let registry = self.registry.sub_registry_with_prefix("kubeproxy");
-        let durations = [
-            (
-                "sync_proxy_rules_duration_seconds",
-                "Duration of a pass",
-                &self.sync,
-            ),
-            (
-                "sync_full_proxy_rules_duration_seconds",
-                "Duration of a full pass",
-                &self.full,
-            ),
-            (
-                "sync_partial_proxy_rules_duration_seconds",
-                "Duration of a pass for changed Services",
-                &self.partial,
-            ),
-            (
-                "network_programming_duration_seconds",
-                "From the change of a pod or Service until the maps say it",
-                &self.programming,
-            ),
-        ];
-        for (name, help, metric) in durations {
-            registry.register(name, help, metric.clone());
-        }
-        let times = [
-            (
-                "sync_proxy_rules_last_timestamp_seconds",
-                "When a pass last succeeded",
-                &self.last_applied,
-            ),
-            (
-                "sync_proxy_rules_last_queued_timestamp_seconds",
-                "When a pass was last due",
-                &self.last_queued,
-            ),
-        ];
-        for (name, help, metric) in times {
-            registry.register(name, help, metric.clone());
-        }
-        registry.register(
-            "sync_proxy_rules_no_local_endpoints_total",
-            "Service ports with a Local traffic policy, endpoints, and none of them on this node",
-            self.without_local.clone(),
-        );
-        for (name, metric) in [
-            ("proxy_healthz", &self.healthz),
-            ("proxy_livez", &self.livez),
-        ] {
-            registry.register(name, "Answers by status code", metric.clone());
-        }
-    }
-
-    fn register_changes(&mut self) {
-        let registry = self.registry.sub_registry_with_prefix("kubeproxy");
-        let pending = [
-            (
-                "sync_proxy_rules_endpoint_changes_pending",
-                "EndpointSlice changes not yet applied",
-                &self.endpoints_pending,
-            ),
-            (
-                "sync_proxy_rules_service_changes_pending",
-                "Service changes not yet applied",
-                &self.services_pending,
-            ),
-        ];
-        for (name, help, metric) in pending {
-            registry.register(name, help, metric.clone());
-        }
-        let totals = [
-            (
-                "sync_proxy_rules_endpoint_changes",
-                "EndpointSlice changes",
-                &self.endpoints_total,
-            ),
-            (
-                "sync_proxy_rules_service_changes",
-                "Service changes",
-                &self.services_total,
-            ),
-        ];
-        for (name, help, metric) in totals {
-            registry.register(name, help, metric.clone());
-        }
-    }
-
-    fn register_own(&mut self, pins: Pins) {
-        let registry = self.registry.sub_registry_with_prefix("flatnet");
-        registry.register(
-            "map_entries",
-            "Entries in use, by map",
-            self.entries.clone(),
-        );
-        registry.register("map_size", "Entries that fit, by map", self.sizes.clone());
-        registry.register(
-            "contested_frontends",
-            "Frontends that a Service wants and another has",
-            self.contested.clone(),
-        );
-        registry.register(
-            "repairs",
-            "What somebody else had changed and an audit put right, by what it was",
-            self.repairs.clone(),
-        );
-        self.registry.register_collector(Box::new(Counters(pins)));
     }
 
     pub(super) fn queued(&self, changes: &Changes, now: SystemTime) {
@@ -239,9 +131,11 @@ impl Metrics {
     }
 
     pub(super) fn fill(&self, fill: Fill) {
-        let of = |map: &str| [("map", map.to_owned())];
-        let frontends = i64::try_from(fill.frontends).unwrap_or(i64::MAX);
-        self.entries.get_or_create(&of("frontends")).set(frontends);
+        let frontends = Use {
+            used: fill.frontends as u64,
+            size: fill.room.into(),
+        };
+        self.flows.bounded_table("frontends", frontends);
         let endpoints = Use {
             used: fill.endpoints.into(),
             size: fill.slots.into(),
@@ -249,6 +143,8 @@ impl Metrics {
         self.flows.bounded_table("endpoints", endpoints);
         self.contested
             .set(i64::try_from(fill.contested).unwrap_or(i64::MAX));
+        self.unplaced
+            .set(i64::try_from(fill.unplaced).unwrap_or(i64::MAX));
     }
 
     pub(super) fn repaired(&self, what: &str, count: usize) {
@@ -332,9 +228,11 @@ mod tests {
         metrics.healthz(StatusCode::OK);
         metrics.fill(Fill {
             frontends: 7,
+            room: 70,
             endpoints: 8,
             slots: 9,
             contested: 1,
+            unplaced: 2,
         });
         let text = metrics.text();
         for line in [
@@ -352,9 +250,11 @@ mod tests {
             "kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy=\"internal\"} 4",
             "kubeproxy_proxy_healthz_total{code=\"200\"} 1",
             "flatnet_map_entries{map=\"frontends\"} 7",
+            "flatnet_map_size{map=\"frontends\"} 70",
             "flatnet_map_entries{map=\"endpoints\"} 8",
             "flatnet_map_size{map=\"endpoints\"} 9",
             "flatnet_contested_frontends 1",
+            "flatnet_unplaced_frontends 2",
         ] {
             assert!(
                 text.lines().any(|found| found == line),

@@ -17,8 +17,8 @@ use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions};
 use cluster_model::{FrontendKind, Protocol, ServiceName};
 use proxy_abi::{
-    Counter, Endpoint, Flow, FlowKey, FrontendKey, HostPort, Ip, NodeAddress, Pod, Port, ThisNode,
-    Treatment, Uplink,
+    Counter, Endpoint, Flow, FlowKey, FrontendKey, HostPort, Inside, Ip, NodeAddress, Pod, Port,
+    ThisNode, Treatment, Uplink,
 };
 use proxy_agent::kernel::filesystem;
 use proxy_agent::kernel::maps::ServiceMaps;
@@ -68,6 +68,7 @@ impl Kernel {
         let sizes = Sizes {
             flows: Some(1024),
             endpoints: Some(1024),
+            ..Sizes::default()
         };
         let loaded = programs::load(&object, &pins, sizes).expect("programs load");
         let maps = ServiceMaps::open(&pins).expect("maps open");
@@ -206,15 +207,24 @@ impl Kernel {
 
     /// Makes `cidr` a part of the cluster.
     pub(crate) fn inside(&mut self, cidr: &str) {
+        self.put_inside(cidr, Inside::CLUSTER);
+    }
+
+    /// Says that cluster IPs come from `cidr`.
+    pub(crate) fn service_cidr(&mut self, cidr: &str) {
+        self.put_inside(cidr, Inside::SERVICES);
+    }
+
+    fn put_inside(&mut self, cidr: &str, whose: Inside) {
         let (address, bits) = cidr.split_once('/').expect("address/bits");
         let address: std::net::IpAddr = address.parse().expect("an address");
         let bits: u32 = bits.parse().expect("bits");
         let bits = if address.is_ipv4() { 96 + bits } else { bits };
-        let mut inside: LpmTrie<MapData, Ip, u32> = aya::maps::Map::LpmTrie(self.map("inside"))
+        let mut inside: LpmTrie<MapData, Ip, Inside> = aya::maps::Map::LpmTrie(self.map("inside"))
             .try_into()
             .expect("its shape");
         inside
-            .insert(&Key::new(bits, Ip::from(address)), 0, 0)
+            .insert(&Key::new(bits, Ip::from(address)), whose, 0)
             .expect("an entry");
     }
 

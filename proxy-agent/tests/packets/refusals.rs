@@ -1,7 +1,7 @@
 //! What is refused or dropped.
 
 use super::kernel::packet::{tcp, udp};
-use super::kernel::{DROP, REDIRECT, counted, frontend};
+use super::kernel::{DROP, NEXT, REDIRECT, counted, frontend};
 use super::*;
 
 #[test]
@@ -105,6 +105,69 @@ fn a_frontend_without_endpoints_refuses_at_once() {
         DROP,
         "options are not answered"
     );
+}
+
+/// As the node forwards it for a pod or for somebody else, or sends it itself.
+#[test]
+fn what_goes_to_a_cluster_ip_that_no_service_has_is_refused() {
+    for net in &NETS {
+        let Some(mut kernel) = net.leaving("unallocated") else {
+            return;
+        };
+        let (range, nobody, excluded) = match net.v4 {
+            true => ("10.96.0.0/16", "10.96.7.7:80", "10.96.8.8/32"),
+            false => (
+                "fd00:10:96::/112",
+                "[fd00:10:96::77]:80",
+                "[fd00:10:96::88]/128",
+            ),
+        };
+        let Net {
+            client, outside, ..
+        } = *net;
+        let node = net.node_at(40_000);
+        let syn = tcp(client, nobody, SYN).frame();
+        let left = kernel.leave(&syn);
+        assert_eq!(left.verdict, NEXT, "masqueraded where nobody knows");
+        kernel.service_cidr(range);
+        assert_eq!(
+            kernel.run("from_pod", &syn),
+            next(syn.clone()),
+            "no short cut"
+        );
+        let flags = 14 + if net.v4 { 20 } else { 40 } + 13;
+        for (name, from) in [("a pod", client), ("outside", outside)] {
+            for sent in [SYN, ACK] {
+                let run = kernel.leave(&tcp(from, nobody, sent).frame());
+                assert_eq!(run.verdict, REDIRECT, "{name} {sent}");
+                assert_eq!(run.frame[flags] & RST, RST, "{name} {sent}");
+            }
+            let run = kernel.leave(&udp(from, nobody).frame());
+            assert_eq!(run.verdict, REDIRECT, "{name} over udp");
+        }
+        let run = kernel.run("to_network", &tcp(&node, nobody, SYN).frame());
+        assert_eq!(run.verdict, REDIRECT, "the node");
+        assert_eq!(run.frame[flags] & RST, RST, "the node");
+        let run = kernel.leave(&tcp(client, nobody, RST).frame());
+        assert_eq!(run.verdict, DROP, "a reset is not answered");
+        let counters = kernel.counters();
+        assert_eq!(
+            (counters["no-endpoint"], counters["no-endpoint-silent"]),
+            (7, 1)
+        );
+        kernel.inside(&excluded.replace(['[', ']'], ""));
+        let to = if net.v4 {
+            "10.96.8.8:80"
+        } else {
+            "[fd00:10:96::88]:80"
+        };
+        let frame = tcp(client, to, SYN).frame();
+        assert_eq!(
+            kernel.leave(&frame),
+            next(frame),
+            "the longer prefix counts"
+        );
+    }
 }
 
 #[test]

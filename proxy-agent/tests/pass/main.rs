@@ -148,12 +148,12 @@ async fn a_map_whose_pin_is_lost_is_made_anew_and_used() {
     let index = cluster();
     let mut agent = place.agent();
     full(&mut agent, &index).await;
-    fs::remove_file(place.pin("maps/endpoints")).expect("a pin");
+    fs::remove_file(place.map("endpoints")).expect("a pin");
     let plan = full(&mut agent, &index).await;
     assert_eq!(plan.programs.len(), 7, "all that read the map: {plan}");
     assert!(full(&mut agent, &index).await.is_empty());
     // The same, found by an agent that starts.
-    fs::remove_file(place.pin("maps/frontends")).expect("a pin");
+    fs::remove_file(place.map("frontends")).expect("a pin");
     let mut again = place.agent();
     assert_eq!(full(&mut again, &index).await.services.len(), 3);
     assert!(full(&mut again, &index).await.is_empty());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cluster_model::testing::{mk_index, mk_node, mk_service, mk_slice};
 use cluster_model::{ClusterIndex, Here, Protocol};
+use proxy_abi::ownership::map::Pin;
 use proxy_agent::args::{FlowOptions, Options, ServiceOptions};
 use proxy_agent::kernel::routes::Netlink;
 use proxy_agent::pass::{Node, Plan, Wish};
@@ -39,6 +40,8 @@ impl Place {
             programs,
             flow_table_size: Some(1024),
             endpoint_slots: Some(1024),
+            frontend_table_size: Some(1024),
+            service_cidr: Vec::new(),
             socket_lb: true,
             services: ServiceOptions::default(),
             flows: FlowOptions::default(),
@@ -89,6 +92,11 @@ impl Place {
         Path::new("/proc/sys/net/ipv4/conf")
             .join(interface)
             .exists()
+    }
+
+    /// The pin of a map.
+    pub(crate) fn map(&self, name: &str) -> PathBuf {
+        self.pin(&format!("maps/{}", Pin::of(name)))
     }
 
     pub(crate) fn config(&self) -> PathBuf {

@@ -12,10 +12,13 @@ use proxy_agent::pass::Wish;
 
 use crate::place::{Place, cluster, full, full_at_last, here};
 
+/// A layout that no map has yet.
+const OTHER: u32 = 99;
+
 /// What another version has in another layout: a map that the plan fills, and one that only
 /// programs write.
 fn other_layouts(options: &mut Options) {
-    let layouts = ["frontends", "flows"].map(|name| (name.to_owned(), 2));
+    let layouts = ["frontends", "flows"].map(|name| (name.to_owned(), OTHER));
     options.map_layouts = layouts.to_vec();
 }
 
@@ -52,7 +55,7 @@ async fn a_new_layout_takes_over_what_the_old_one_held_and_a_downgrade_takes_it_
     bpf::insert_new(flows.fd().as_fd(), &key, &value).expect("a conversation");
 
     let mut newer = place.agent_with(other_layouts);
-    let newer_pins = pins.clone().with_layouts([("flows".to_owned(), 2)]);
+    let newer_pins = pins.clone().with_layouts([("flows".to_owned(), OTHER)]);
     let count = |pins: &Pins| walk::count(pins, "flows").expect("counted").used;
     assert_eq!(count(&newer_pins), 1, "there before a program uses it");
     // What comes until the programs change over comes along, too.
@@ -70,7 +73,7 @@ async fn a_new_layout_takes_over_what_the_old_one_held_and_a_downgrade_takes_it_
     assert_eq!(plan.earlier.len(), 3, "slots with their frontends: {plan}");
     assert_eq!(count(&newer_pins), 2);
     let maps = names(&place, "maps");
-    assert!(maps.contains(&"flows-2".to_owned()), "{maps:?}");
+    assert!(maps.contains(&format!("flows-{OTHER}")), "{maps:?}");
     assert!(!maps.contains(&"flows".to_owned()), "{maps:?}");
     assert_eq!(maps.len(), before.0.len());
     assert_eq!(names(&place, "links"), before.1);

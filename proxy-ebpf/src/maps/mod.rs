@@ -14,7 +14,7 @@
 //! | `packet_pods` | network namespace -> interface | CNI plugin | ADD fails |
 //! | `pods` | address -> interface and Ethernet address | CNI plugin | ADD fails |
 //! | `node_addresses` | address -> flags | agent | the agent reports it |
-//! | `inside` | prefix -> nothing | agent | the agent reports it |
+//! | `inside` | prefix -> whose it is | agent | the agent reports it |
 //! | `source_ranges` | service and prefix -> nothing | agent | the agent reports it |
 //! | `uplinks` | interface -> masquerade's address and ports | agent | the agent reports it |
 //! | `this_node` | 0 -> network namespace, switches | agent | fixed |

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
-use proxy_abi::{Ip, NodeAddress, Pod, Uplink};
+use proxy_abi::{Inside, Ip, NodeAddress, Pod, Uplink};
 
 /// 4 096 addresses: 2 048 pods of two families. Not preallocated, as `frontends`.
 /// An element that is recycled while it is read sends a packet of a pod that is just going to one
@@ -18,7 +18,7 @@ static NODE_ADDRESSES: HashMap<Ip, NodeAddress> = HashMap::pinned(1_024, BPF_F_N
 
 /// 32 768 prefixes: the pod CIDRs and addresses of 5 000 nodes in two families, and exclusions.
 #[map(name = "inside")]
-static INSIDE: LpmTrie<Ip, u32> = LpmTrie::pinned(32_768, BPF_F_NO_PREALLOC);
+static INSIDE: LpmTrie<Ip, Inside> = LpmTrie::pinned(32_768, BPF_F_NO_PREALLOC);
 
 /// 64 uplinks.
 #[map(name = "uplinks")]
@@ -39,10 +39,16 @@ pub(crate) fn is_nodes(address: &Ip) -> bool {
     unsafe { NODE_ADDRESSES.get(address) }.is_some()
 }
 
+/// What an address is to the cluster; nothing: it is outside.
+#[inline(always)]
+pub(crate) fn inside(address: &Ip) -> Option<Inside> {
+    INSIDE.get(Key::new(128, *address)).copied()
+}
+
 /// Whether pods talk to an address under their own.
 #[inline(always)]
 pub(crate) fn is_inside(address: &Ip) -> bool {
-    INSIDE.get(Key::new(128, *address)).is_some()
+    inside(address) == Some(Inside::CLUSTER)
 }
 
 /// With what a pod's packet leaves the cluster by an interface.

@@ -8,10 +8,10 @@ use proxy_abi::{
     Affinity, Client, Endpoint, Frontend, FrontendKey, HostPort, Ip, Source, SourceRange,
 };
 
-/// 65 536 frontends: 10 000 Services with a few ports and addresses each. Not preallocated: the
-/// size is a bound, and the memory what is used.
+/// 262 144 frontends: 10 000 load balancers' Services of three ports and two families come to
+/// 200 000. Not preallocated: the size is a bound, and the memory what is used, but for 4 MiB.
 #[map(name = "frontends")]
-static FRONTENDS: HashMap<FrontendKey, Frontend> = HashMap::pinned(65_536, BPF_F_NO_PREALLOC);
+static FRONTENDS: HashMap<FrontendKey, Frontend> = HashMap::pinned(262_144, BPF_F_NO_PREALLOC);
 
 /// 262 144 slots of 20 bytes: 100 000 endpoints and as many again while lists are replaced.
 #[map(name = "endpoints")]
@@ -44,7 +44,7 @@ pub(crate) fn frontend(key: &FrontendKey) -> Option<Frontend> {
     whole().or_else(whole)
 }
 
-/// Whether an address is a cluster IP, whatever the port.
+/// Whether an address is a Service's cluster IP, whatever the port.
 #[inline(always)]
 pub(crate) fn is_cluster_ip(address: &Ip) -> bool {
     // SAFETY: only whether there is an element counts.

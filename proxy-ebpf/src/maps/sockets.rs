@@ -62,8 +62,9 @@ pub(crate) fn asked_for(socket: &SockAddrContext, given: (Ip, Port)) -> Option<E
     unsafe { SOCKET_PEERS.get(SocketPeer::new(cookie(socket), given)) }.copied()
 }
 
+/// The kernel's number of a socket, never given twice.
 #[inline(always)]
-fn cookie(socket: &SockAddrContext) -> u64 {
+pub(crate) fn cookie(socket: &SockAddrContext) -> u64 {
     // SAFETY: as for `is_nodes_own`.
     unsafe { bpf_get_socket_cookie(socket.as_ptr()) }
 }

@@ -2,20 +2,18 @@
 //! bounds themselves, so no caller holds a pointer into a packet and none needs `unsafe`.
 
 mod mark;
+mod route;
 mod sockets;
 
-use aya_ebpf::bindings::{
-    BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_fib_lookup as FibLookup,
-};
+use aya_ebpf::bindings::{BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
 use aya_ebpf::helpers::{
-    bpf_fib_lookup, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail,
-    bpf_skb_load_bytes,
+    bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail, bpf_skb_load_bytes,
 };
 use aya_ebpf::programs::TcContext;
 use packet::{Family, ethernet, ipv4, ipv6};
 use proxy_abi::{Ip, Port};
 
-use crate::parse::Packet;
+pub(crate) use route::{Route, RouteQuestion};
 
 /// A packet at a tcx hook of an Ethernet device.
 pub(crate) struct Skb(TcContext);
@@ -46,33 +44,6 @@ pub(crate) enum Side {
     Out,
     /// Into the stack, as if the interface had received it.
     In,
-}
-
-/// What the node's routing table says of a destination.
-pub(crate) enum Route {
-    /// Out of interface `ifindex`; both Ethernet addresses known: destination, source.
-    Neighbour { ifindex: u32, addresses: [u8; 12] },
-    /// Out of interface `ifindex`; the next hop must be asked for its Ethernet address.
-    Unresolved { ifindex: u32 },
-    /// Nowhere, or a way that only the stack can take.
-    Other,
-}
-
-/// Room for a question to the routing table and its answer: too much for a program's stack.
-pub(crate) struct RouteQuestion(FibLookup);
-
-impl RouteQuestion {
-    #[inline(always)]
-    fn clear(&mut self) {
-        const WORDS: usize = size_of::<FibLookup>() / size_of::<u32>();
-        let words = (&raw mut self.0).cast::<u32>();
-        for word in 0..WORDS {
-            // SAFETY: the struct is this many words long and aligned to them, plain integers and
-            // unions of them; zero is a value of each. Volatile, lest the compiler make it a call
-            // that clears bytes, one at a time.
-            unsafe { words.add(word).write_volatile(0) };
-        }
-    }
 }
 
 impl Skb {
@@ -223,47 +194,6 @@ impl Skb {
         unsafe { (*self.0.skb.skb).ingress_ifindex }
     }
 
-    /// Asks the node's routing table for the way of a packet that is to be forwarded. (As for
-    /// one of the node's own, BPF_FIB_LOOKUP_OUTPUT, the helper would consider no interface but
-    /// this one.) Forwarding must be enabled on the interface.
-    #[inline(always)]
-    pub(crate) fn route(&self, packet: &Packet, question: &mut RouteQuestion) -> Route {
-        // Address families of linux/socket.h.
-        const AF_INET: u8 = 2;
-        const AF_INET6: u8 = 10;
-        const SUCCESS: i64 = 0; // BPF_FIB_LKUP_RET_SUCCESS
-        const NO_NEIGHBOUR: i64 = 7; // BPF_FIB_LKUP_RET_NO_NEIGH
-        question.clear();
-        let params = &mut question.0;
-        params.ifindex = self.ifindex();
-        let (source, destination) = (packet.key.source, packet.key.destination);
-        match packet.family {
-            Family::V4 => {
-                params.family = AF_INET;
-                params.__bindgen_anon_3.ipv4_src = source.low();
-                params.__bindgen_anon_4.ipv4_dst = destination.low();
-            }
-            Family::V6 => {
-                params.family = AF_INET6;
-                params.__bindgen_anon_3.ipv6_src = source.words();
-                params.__bindgen_anon_4.ipv6_dst = destination.words();
-            }
-        }
-        let size = size_of::<FibLookup>() as i32;
-        // SAFETY: the helper reads and writes `params` within the size that it is told.
-        let result = unsafe { bpf_fib_lookup(self.0.skb.skb.cast(), &raw mut *params, size, 0) };
-        match result {
-            SUCCESS => Route::Neighbour {
-                ifindex: params.ifindex,
-                addresses: ethernet(params),
-            },
-            NO_NEIGHBOUR => Route::Unresolved {
-                ifindex: params.ifindex,
-            },
-            _ => Route::Other,
-        }
-    }
-
     /// Takes one from the hops that the packet may still take; `hops` is what it has, at least 2.
     #[inline(always)]
     pub(crate) fn spend_hop(&self, family: Family, hops: u8) -> Result<(), Failed> {
@@ -310,12 +240,4 @@ impl Skb {
         // SAFETY: as `redirect`; a null pointer of length 0 says: look the next hop up yourself.
         _ = unsafe { bpf_redirect_neigh(ifindex, core::ptr::null_mut(), 0, 0) };
     }
-}
-
-/// Destination and source, as they stand at the head of a frame.
-#[inline(always)]
-fn ethernet(params: &FibLookup) -> [u8; 12] {
-    let [a, b, c, d, e, f] = params.dmac;
-    let [g, h, i, j, k, l] = params.smac;
-    [a, b, c, d, e, f, g, h, i, j, k, l]
 }

@@ -97,6 +97,9 @@ impl Walker<'_> {
         );
         hop.shown_by = Some(format!("bpftool net show dev {uplink}"));
         let turned = self.settle(turned)?;
+        if turned.is_none() && !self.answers {
+            self.refuse_without_service(node)?;
+        }
         self.tell(turned);
         if let Some(after) = masqueraded.filter(|_| !self.answers) {
             let change = Change {
@@ -108,6 +111,17 @@ impl Walker<'_> {
             self.tell(Some((change, does, "flatnet flows".to_owned())));
         }
         Ok(())
+    }
+
+    /// Nobody is at a cluster IP but through a Service.
+    fn refuse_without_service(&self, node: &str) -> Step<()> {
+        let to = self.tuple.to.address;
+        let facts = self.facts.node(node)?;
+        if !facts.service_cidrs.iter().any(|net| net.contains(&to)) {
+            return Ok(());
+        }
+        let words = format!("refused: {to} is a cluster IP, and no Service has it");
+        Err(ended("no-service", words, "flatnet services".to_owned()))
     }
 
     /// Between the nodes, to the node that has the destination.

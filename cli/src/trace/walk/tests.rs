@@ -104,6 +104,7 @@ impl World {
             }],
             pods: first,
             inside: nets.map(|net| net.parse().expect("a net")).to_vec(),
+            service_cidrs: vec!["10.96.0.0/16".parse().expect("a net")],
             socket_path: self.socket_path,
             peers: vec![peer("1"), peer("2")],
         }
@@ -417,6 +418,7 @@ fn where_it_dies_is_told() {
             Kind::Listener,
         ),
         (&world, pod(), "10.96.0.1:81", "no-such-port", Kind::FromPod),
+        (&world, pod(), "10.96.9.9:80", "no-service", Kind::ToNetwork),
         (&world, pod(), "203.0.113.9:1", "no-route", Kind::Stack),
         (
             &world,

@@ -81,6 +81,7 @@ pub(super) fn of(kind: Kind) -> &'static Struct {
         Kind::DaemonSet => &workload::DAEMON_SET,
         Kind::ClusterRole => &access::CLUSTER_ROLE,
         Kind::ClusterRoleBinding => &access::CLUSTER_ROLE_BINDING,
+        Kind::ServiceCidr => &workload::SERVICE_CIDR,
     }
 }
 

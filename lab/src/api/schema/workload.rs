@@ -1,4 +1,4 @@
-//! Shapes of Deployments, DaemonSets, Scales, EndpointSlices and Leases.
+//! Shapes of Deployments, DaemonSets, Scales, EndpointSlices, ServiceCIDRs and Leases.
 
 use super::Shape::{
     Any, Boolean, IntOrText, Integer, Keyed, List, Object, Text, TextList, TextMap,
@@ -167,6 +167,22 @@ static ENDPOINT_PORT: Struct = Struct {
         ("port", Integer),
         ("protocol", Text),
     ],
+};
+
+pub(super) static SERVICE_CIDR: Struct = Struct {
+    name: "ServiceCIDR",
+    fields: &[
+        ("apiVersion", Text),
+        ("kind", Text),
+        ("metadata", Object(&OBJECT_META)),
+        ("spec", Object(&SERVICE_CIDR_SPEC)),
+        ("status", Any),
+    ],
+};
+
+static SERVICE_CIDR_SPEC: Struct = Struct {
+    name: "ServiceCIDRSpec",
+    fields: &[("cidrs", TextList)],
 };
 
 pub(super) static LEASE: Struct = Struct {

@@ -50,6 +50,7 @@ fn printer(kind: Kind) -> Printer {
         Kind::ConfigMap => (cluster::CONFIG_MAP, cluster::config_map),
         Kind::ServiceAccount => (cluster::ACCOUNT, cluster::account),
         Kind::Lease => (cluster::LEASE, cluster::lease),
+        Kind::ServiceCidr => (network::SERVICE_CIDR, network::service_cidr),
         Kind::Event => (event::COLUMNS, event::cells),
     }
 }

@@ -15,6 +15,7 @@ pub(super) const SERVICE: &[Column] = &[
     ("Selector", "string", 1),
 ];
 
+pub(super) const SERVICE_CIDR: &[Column] = &[NAME, ("CIDRs", "string", 0), AGE];
 pub(super) const SLICE: &[Column] = &[
     NAME,
     ("AddressType", "string", 0),
@@ -101,6 +102,12 @@ pub(super) fn slice(slice: &Value, now: Timestamp) -> Vec<Value> {
         first_three(addresses).into(),
         age(slice, now),
     ]
+}
+
+pub(super) fn service_cidr(cidr: &Value, now: Timestamp) -> Vec<Value> {
+    let cidrs = items(&cidr["spec"]["cidrs"]).iter().map(str_of);
+    let cidrs: Vec<_> = cidrs.collect();
+    vec![name(cidr), cidrs.join(",").into(), age(cidr, now)]
 }
 
 fn first_three(all: Vec<String>) -> String {

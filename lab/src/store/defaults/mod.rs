@@ -25,7 +25,8 @@ pub fn fill(kind: Kind, object: &mut Value, current: Option<&Value>) {
         | Kind::Event
         | Kind::Lease
         | Kind::ClusterRole
-        | Kind::ClusterRoleBinding => (),
+        | Kind::ClusterRoleBinding
+        | Kind::ServiceCidr => (),
     }
 }
 

@@ -73,9 +73,10 @@ fn keep_allocated(spec: &mut Map<String, Value>, current: &Value, kind: &str) {
             set_default(spec, name, current[name].clone());
         }
     }
-    if kind != "ClusterIP" {
+    let without = kind == "LoadBalancer" && *field(spec, "allocateLoadBalancerNodePorts") == false;
+    if kind != "ClusterIP" && !without {
         keep_node_ports(spec, current);
-    } else if current["type"] != "ClusterIP" {
+    } else if kind == "ClusterIP" && current["type"] != "ClusterIP" {
         // Back from NodePort: what was allocated for it goes.
         for port in maps_in(spec, "ports") {
             port.remove("nodePort");
@@ -172,6 +173,14 @@ mod tests {
         assert_eq!(kept["clusterIPs"], json!(["10.96.0.9"]));
         assert_eq!(kept["ports"][0]["nodePort"], 30001);
         assert_eq!(kept["ports"][1]["nodePort"], Value::Null);
+        let given_up = filled(
+            json!({
+                "type": "LoadBalancer", "allocateLoadBalancerNodePorts": false,
+                "ports": [{"port": 80}],
+            }),
+            Some(current.clone()),
+        );
+        assert_eq!(given_up["ports"][0]["nodePort"], Value::Null);
         let back = filled(
             json!({"type": "ClusterIP", "ports": [{"port": 80, "nodePort": 30001}]}),
             Some(current),

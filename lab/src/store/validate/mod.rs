@@ -29,7 +29,8 @@ pub fn check(kind: Kind, object: &Value) -> Vec<Cause> {
         | Kind::Event
         | Kind::Lease
         | Kind::ClusterRole
-        | Kind::ClusterRoleBinding => (),
+        | Kind::ClusterRoleBinding
+        | Kind::ServiceCidr => (),
     }
     found
 }

@@ -21,6 +21,9 @@ pub struct Node {
     pub host_ports: Vec<HostPort>,
     /// To where pods' packets go with the pod's own address.
     pub inside: Vec<IpNet>,
+    /// Where cluster IPs come from, as far as that is known.
+    #[serde(default)]
+    pub service_cidrs: Vec<IpNet>,
     /// Whether TCP sockets are pointed at endpoints when they connect.
     pub socket_path: bool,
     /// Every node of the cluster.

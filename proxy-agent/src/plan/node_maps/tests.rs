@@ -48,6 +48,10 @@ fn maps(masquerade: &Masquerade) -> NodeMaps {
         uplinks: &uplinks,
         nodes: &nodes,
         own: &nodes[0],
+        service_cidrs: &[
+            "10.96.0.0/16".parse().unwrap(),
+            "fd00:10:96::/112".parse().unwrap(),
+        ],
         node_ports: &Here::new("node-1").node_port_addresses(Some(&nodes[0])),
         masquerade,
         this: ThisNode::new(4, true),
@@ -83,6 +87,8 @@ fn a_fresh_node_enters_everything() {
         "fe80::/10 is inside the cluster",
         "ff00::/8 is inside the cluster",
         "10.244.1.0/24 is inside the cluster",
+        "10.96.0.0/16 is of cluster IPs",
+        "fd00:10:96::/112 is of cluster IPs",
         "10.244.2.0/24 is inside the cluster",
         "169.254.0.0/16 is inside the cluster",
         "172.30.0.11/32 is inside the cluster",
@@ -116,7 +122,11 @@ fn what_is_right_stays_and_what_is_gone_is_removed_last() {
         .insert(ip("10.9.9.9"), NodeAddress::new(false));
     observed
         .inside
-        .insert(cidr("10.244.9.0/24".parse().unwrap()));
+        .insert(cidr("10.244.9.0/24".parse().unwrap()), Inside::CLUSTER);
+    // As an agent without the ServiceCIDR had it, whose range was excluded from masquerade.
+    observed
+        .inside
+        .insert(cidr("10.96.0.0/16".parse().unwrap()), Inside::CLUSTER);
     observed.inside.remove(&cidr("ff00::/8".parse().unwrap()));
     observed.uplinks.insert(9, Uplink::default());
     assert_eq!(
@@ -124,6 +134,7 @@ fn what_is_right_stays_and_what_is_gone_is_removed_last() {
         [
             "enter 172.30.0.11 as an address of this node, with NodePorts",
             "ff00::/8 is inside the cluster",
+            "10.96.0.0/16 is of cluster IPs",
             "10.9.9.9 is no address of this node any more",
             "10.244.9.0/24 is no more inside the cluster",
             "interface 9 is no uplink any more",

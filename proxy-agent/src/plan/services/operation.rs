@@ -63,13 +63,31 @@ pub struct Held {
     pub outside: Arc<[Endpoint]>,
 }
 
-/// A list for which there was no room. The frontend keeps what it had, or stays away.
+/// A frontend, or a list of it, for which there was no room. The frontend keeps what it had, or stays
+/// away.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unplaced {
     /// The frontend.
     pub key: FrontendKey,
     /// Why.
-    pub reason: OutOfSlots,
+    pub reason: NoRoom,
+}
+
+/// A map is full.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// Of endpoints.
+    #[error(transparent)]
+    Slots(#[from] OutOfSlots),
+    /// Of frontends.
+    #[error(
+        "the map `frontends` is full ({room} fit); a larger map needs a node without pins, started \
+         with a larger --frontend-table-size"
+    )]
+    Frontends {
+        /// How many fit.
+        room: u32,
+    },
 }
 
 /// What a plan came to.

@@ -47,6 +47,7 @@ fn point(out: &mut fmt::Formatter<'_>, key: &FrontendKey, frontend: &Frontend) -
         (Treatment::DROP_INSIDE, "drop from inside"),
         (Treatment::DROP_OUTSIDE, "drop from outside"),
         (Treatment::SOURCE_RANGES, "source ranges"),
+        (Treatment::ON_LINK, "on link"),
     ];
     for (flag, word) in words {
         if offer.treatment.has(flag) {

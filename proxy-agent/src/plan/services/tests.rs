@@ -277,6 +277,35 @@ fn a_frontend_that_comes_again_has_another_generation() {
 }
 
 #[test]
+fn a_full_map_keeps_what_it_has_and_takes_more_when_some_goes() {
+    let now = Instant::now();
+    let mut table = Table::new(Observed::default(), 100, 0).with_room_for(2);
+    let a = || wants("a", [(key(1), &[1][..])]);
+    let b = || wants("b", [(key(2), &[2][..]), (key(3), &[2][..])]);
+    let planned = table.plan_all(BTreeMap::from([a(), b()]), now);
+    let reason = NoRoom::Frontends { room: 2 };
+    assert_eq!(
+        planned.unplaced,
+        [Unplaced {
+            key: key(3),
+            reason
+        }]
+    );
+    assert_eq!((table.fill().0, table.unplaced()), (2, 1));
+    let changed = table.plan_changed(BTreeMap::from([wants("a", [(key(1), &[3][..])])]), now);
+    assert_eq!(
+        (changed.unplaced, table.unplaced()),
+        (vec![], 1),
+        "what is there changes"
+    );
+    let gone = (ServiceName::new("default", "a"), vec![]);
+    table.plan_changed(BTreeMap::from([gone.clone()]), now);
+    let planned = table.plan_all(BTreeMap::from([gone, b()]), now);
+    assert_eq!((planned.unplaced, table.unplaced()), (vec![], 0));
+    assert_eq!(table.fill().0, 2);
+}
+
+#[test]
 fn what_has_no_place_keeps_nothing_else_from_its_own() {
     let now = Instant::now();
     let mut table = Table::new(Observed::default(), 4, 0);

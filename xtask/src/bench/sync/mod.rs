@@ -5,8 +5,10 @@
 //! an API server that lists the cluster and tells of changes. What is measured is what a user
 //! sees: a connection to the last Service's cluster IP works for the first time (`first`), and
 //! after each change of that Service's endpoints, all ready or none, it is answered or refused
-//! (`change`).
+//! (`change`). With an audit every second, which looks at everything, the same changes tell for how
+//! long one of them can be kept waiting, and the agent how long an audit takes (`audit`).
 
+mod audit;
 mod stage;
 
 use std::time::Duration;
@@ -69,6 +71,9 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>
                 endpoints: ENDPOINTS,
             };
             let stage = Stage::set(workspace, room, population)?;
+            if plan.wants(&cases.audit) {
+                rows.extend(audit::rows(&stage, &cases.audit)?);
+            }
             let agent: Contender<'_, Started> = ("ours".to_owned(), Box::new(|| measure(&stage)));
             let measured = frame::alternate(&cases.first, vec![agent], rounds)?;
             let starts: Vec<Started> = measured
@@ -84,15 +89,11 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>
 }
 
 fn measure(stage: &Stage<'_>) -> anyhow::Result<Started> {
-    let mut agent = Agent::start(stage)?;
+    let mut agent = Agent::start(stage, &[])?;
     let first = agent.first_sync()?;
     agent.knows_all()?;
     let before = agent.cpu()?;
-    let mut changes = Vec::new();
-    for _ in 0..CHANGES {
-        changes.push(agent.change()?.as_secs_f64() * 1e3);
-        std::thread::sleep(PAUSE);
-    }
+    let changes = changes(&mut agent, CHANGES)?;
     let used = agent.cpu()? - before;
     Ok(Started {
         first_ms: first.as_secs_f64() * 1e3,
@@ -103,11 +104,22 @@ fn measure(stage: &Stage<'_>) -> anyhow::Result<Started> {
     })
 }
 
+/// The time of each of so many changes, in milliseconds.
+fn changes(agent: &mut Agent<'_>, count: usize) -> anyhow::Result<Vec<f64>> {
+    let change = |_| {
+        let taken = agent.change()?.as_secs_f64() * 1e3;
+        std::thread::sleep(PAUSE);
+        Ok(taken)
+    };
+    (0..count).map(change).collect()
+}
+
 /// The names of the cases of one size.
 struct Cases {
     first: String,
     change: String,
     memory: String,
+    audit: String,
 }
 
 impl Cases {
@@ -116,11 +128,12 @@ impl Cases {
             first: format!("first/{services}"),
             change: format!("change/{services}"),
             memory: format!("memory/{services}"),
+            audit: format!("audit/{services}"),
         }
     }
 
-    fn all(&self) -> [&str; 3] {
-        [&self.first, &self.change, &self.memory]
+    fn all(&self) -> [&str; 4] {
+        [&self.first, &self.change, &self.memory, &self.audit]
     }
 
     /// Medians over the starts; quantiles of changes over those of all starts.

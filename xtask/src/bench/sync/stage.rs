@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Slots for an endpoint: its list's, and those that a change of all lists takes meanwhile.
 const SLOTS: usize = 3;
 
+/// Frontends of a Service: its port's, and its cluster IP's own.
+const ENTRIES: usize = 2;
+
 /// What every start of the agent has in common.
 pub(super) struct Stage<'a> {
     room: &'a Room,
@@ -137,11 +140,11 @@ pub(super) struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    /// Starts it on a kernel that knows of no agent before.
+    /// Starts it on a kernel that knows of no agent before, with `more` arguments.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(super) fn start(stage: &'a Stage<'a>) -> anyhow::Result<Self> {
+    pub(super) fn start(stage: &'a Stage<'a>, more: &[&str]) -> anyhow::Result<Self> {
         let Stage { room, .. } = stage;
         let bpffs = room.mount_bpffs("bpf")?;
         let log = room.path("agent.log");
@@ -156,6 +159,7 @@ impl<'a> Agent<'a> {
         command.arg("--cni-data-dir").arg(room.path("leases"));
         command.arg("--socket").arg(room.path("agent.sock"));
         command.args(["--endpoint-slots", &slots.max(1024).to_string()]);
+        command.args(more);
         let said = File::create(&log)?;
         command.stdout(said.try_clone()?).stderr(said);
         let (child, started) = inside(&stage.netns, || {
@@ -198,7 +202,7 @@ impl<'a> Agent<'a> {
     /// # Errors
     /// When one is missing.
     pub(super) fn knows_all(&self) -> anyhow::Result<()> {
-        let all = self.stage.population.services;
+        let all = self.stage.population.services * ENTRIES;
         let deadline = Instant::now() + PATIENCE;
         loop {
             // It counts when its pass has ended, a moment after the first connection.
@@ -208,10 +212,18 @@ impl<'a> Agent<'a> {
             }
             ensure!(
                 Instant::now() < deadline,
-                "the agent serves {known} of {all} Services"
+                "the agent has {known} of {all} frontends"
             );
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// How many full passes there were, and the seconds that they took together.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub(super) fn full_passes(&self) -> anyhow::Result<(f64, f64)> {
+        metrics::full_passes(&self.stage.netns)
     }
 
     /// Changes the Service: all its endpoints become ready, or none is. The time until a
