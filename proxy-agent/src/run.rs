@@ -12,7 +12,7 @@ use cluster_model::{Dirty, Here};
 use cluster_watch::{Feed, Selection};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::args::Options;
 use crate::kernel::events::Events;
@@ -114,6 +114,7 @@ async fn keep(options: Options) -> Result<(), StartError> {
         feed,
         events,
         audit_interval,
+        audit_at: Instant::now(),
         retry: RETRY_FIRST,
         waiting: Vec::new(),
         settled: false,

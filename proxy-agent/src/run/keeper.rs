@@ -47,6 +47,8 @@ pub(super) struct Keeper {
     pub(super) feed: Feed,
     pub(super) events: Events,
     pub(super) audit_interval: Duration,
+    /// When everything is looked at next, whatever passes for the node come until then.
+    pub(super) audit_at: Instant,
     pub(super) retry: Duration,
     pub(super) waiting: Vec<Waiting>,
     /// Whether all was as the cluster says when the last pass ended.
@@ -70,7 +72,7 @@ impl Keeper {
                     tracing::info!(operations = plan.len(), "the node is as the cluster says");
                 }
                 self.announce(waiting);
-                Instant::now() + self.audit_interval
+                self.audit_at
             }
             Err(error) => {
                 self.settled = false;
@@ -129,6 +131,7 @@ impl Keeper {
         self.flows.note(self.node.take_changes());
         seen.into_iter().for_each(|seen| self.serve.tell(seen));
         if done.is_ok() {
+            self.audit_at = Instant::now() + self.audit_interval;
             self.serve.applied(begun, self.node.fill());
         }
         done
