@@ -218,7 +218,9 @@ impl<'a> Place<'a> {
             // kube-proxy sees one family at a time: ranges of one do not close the other.
             limited: kind == FrontendKind::LoadBalancer
                 && self.service.source_ranges.iter().any(of_family),
-            on_link: self.here.on_link.iter().any(|link| link.contains(&address)),
+            // The node's own addresses are no neighbours', and cluster IPs are on no link.
+            on_link: matches!(kind, FrontendKind::LoadBalancer | FrontendKind::ExternalIp)
+                && self.here.on_link.iter().any(|link| link.contains(&address)),
         }
     }
 

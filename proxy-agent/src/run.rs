@@ -13,7 +13,7 @@ use cluster_model::{Dirty, Here};
 use cluster_watch::{Client, ConnectError, Feed, Selection};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::args::Options;
 use crate::kernel::events::Events;
@@ -120,6 +120,7 @@ async fn keep(options: Options) -> Result<(), StartError> {
         events,
         notices,
         audit_interval,
+        audit_at: Instant::now(),
         retry: RETRY_FIRST,
         waiting: Vec::new(),
         settled: false,

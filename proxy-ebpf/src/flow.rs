@@ -135,6 +135,11 @@ pub(crate) fn make(packet: &Packet, room: &mut Room, hook: Hook) -> Result<Made,
             return Ok(Made::Whole);
         }
     }
+    // All of them know the client's port from another conversation. From outside the packet can come
+    // from the node's address, as to an endpoint on another node.
+    if hook.client() == Client::Outside && room.service.masquerades() {
+        return Ok(Made::WithoutSource);
+    }
     Err(Drop::ReverseConflict)
 }
 

@@ -46,11 +46,19 @@ mod tests {
         }
     }
 
+    /// A step, and which ServiceCIDRs there are then, and whether that is a change.
+    type Row = (
+        &'static str,
+        fn(&mut ClusterIndex),
+        &'static [&'static str],
+        bool,
+    );
+
     #[test]
     fn what_differs_is_a_change() {
         let first = || cidr("kubernetes", &["10.96.0.0/16", "fd00:10:96::/112"]);
         let more = || cidr("more", &["10.196.196.0/24"]);
-        let rows: [(&str, fn(&mut ClusterIndex), &[&str], bool); 6] = [
+        let rows: [Row; 6] = [
             (
                 "the same again",
                 |i| {

@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use lab::api;
-use lab::store::{ChangeKind, Config, DeleteOptions, Kind, Store, clock, object};
+use lab::store::{ChangeKind, Config, DeleteOptions, Kind, Store, object};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;

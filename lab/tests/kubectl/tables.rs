@@ -87,14 +87,18 @@ async fn a_service_cidr_widens_what_a_service_may_ask_for() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
-    let service = "{apiVersion: v1, kind: Service, metadata: {name: far}, spec: {\
-                   clusterIP: 10.196.196.9, ports: [{port: 80}]}}";
-    let service = cluster.write("service.yaml", service);
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "far"},
+        "spec": {"clusterIP": "10.196.196.9", "ports": [{"port": 80}]},
+    });
+    let service = cluster.write("service.json", &service.to_string());
     let said = cluster.complaint(&["apply", "-f", &service]).await;
     assert!(said.contains("not in the valid range"), "{said}");
-    let cidr = "{apiVersion: networking.k8s.io/v1, kind: ServiceCIDR, metadata: {name: more}, \
-                spec: {cidrs: [10.196.196.0/24]}}";
-    let cidr = cluster.write("cidr.yaml", cidr);
+    let cidr = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+        "metadata": {"name": "more"}, "spec": {"cidrs": ["10.196.196.0/24"]},
+    });
+    let cidr = cluster.write("cidr.json", &cidr.to_string());
     cluster.kubectl(&["apply", "-f", &cidr]).await;
     let table = cluster.kubectl(&["get", "servicecidrs"]).await;
     let rows = words(&table);

@@ -69,10 +69,10 @@ impl Node {
         services.into_iter().chain(rivals).collect()
     }
 
-    /// Whether it is known what the maps of Services hold.
+    /// Whether it is known what the maps of Services hold, and they are there.
     #[must_use]
-    pub const fn knows_services(&self) -> bool {
-        self.services.is_some()
+    pub fn knows_services(&self) -> bool {
+        self.services.is_some() && programs::maps_exist(&self.pins)
     }
 
     /// Plans every Service over what the maps hold.

@@ -158,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    fn names(addresses: &[&str], defaults: &[u32]) -> Vec<String> {
+    fn all() -> Interfaces {
         let mut tun = mk_interface("tun0", 9, &["10.8.0.2/24"]);
         tun.ethernet = false;
         let all = [
@@ -169,7 +169,11 @@ mod tests {
             mk_interface(TUNNEL_V4, 6, &[]),
             tun,
         ];
-        let all: Interfaces = all.map(|one| (one.name.clone(), one)).into();
+        all.map(|one| (one.name.clone(), one)).into()
+    }
+
+    fn names(addresses: &[&str], defaults: &[u32]) -> Vec<String> {
+        let all = all();
         let addresses: Vec<IpAddr> = addresses.iter().map(|text| ip(text)).collect();
         let defaults = defaults.iter().copied().collect();
         let found = uplinks(&all, &addresses, &defaults);
@@ -182,5 +186,11 @@ mod tests {
         assert_eq!(names(&["fd00::11", "172.30.0.11"], &[]), ["eth1", "eth0"]);
         assert_eq!(names(&["172.30.0.11"], &[4, 2, 9, 5]), ["eth0", "eth2"]);
         assert_eq!(names(&["192.0.2.1"], &[4]), [""; 0], "nothing is known");
+    }
+
+    #[test]
+    fn neighbours_are_asked_for_on_shared_links() {
+        let nets: Vec<_> = on_link(&all()).iter().map(ToString::to_string).collect();
+        assert_eq!(nets, ["172.30.0.0/24", "192.168.0.0/24", "fd00::/64"]);
     }
 }

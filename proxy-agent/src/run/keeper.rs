@@ -49,6 +49,8 @@ pub(super) struct Keeper {
     pub(super) events: Events,
     pub(super) notices: Notices,
     pub(super) audit_interval: Duration,
+    /// When everything is looked at next, whatever passes for the node come until then.
+    pub(super) audit_at: Instant,
     pub(super) retry: Duration,
     pub(super) waiting: Vec<Waiting>,
     /// Whether all was as the cluster says when the last pass ended.
@@ -72,7 +74,7 @@ impl Keeper {
                     tracing::info!(operations = plan.len(), "the node is as the cluster says");
                 }
                 self.announce(waiting);
-                Instant::now() + self.audit_interval
+                self.audit_at
             }
             Err(error) => {
                 self.settled = false;
@@ -131,6 +133,7 @@ impl Keeper {
         self.flows.note(self.node.take_changes());
         seen.into_iter().for_each(|seen| self.serve.tell(seen));
         if done.is_ok() {
+            self.audit_at = Instant::now() + self.audit_interval;
             self.serve.applied(begun, self.node.fill());
         }
         done

@@ -79,6 +79,34 @@ fn a_local_endpoint_sees_the_client_from_outside() {
 }
 
 #[test]
+fn a_client_from_outside_whose_port_is_taken_at_the_endpoint_comes_from_the_node() {
+    each_node_port("port taken", |net, kernel, at| {
+        let Net { outside, local, .. } = *net;
+        let other = net.node_at(30_081);
+        for (at, treatment) in [
+            (at, Treatment::MASQUERADE),
+            (&other, Treatment::MASQUERADE),
+            (&net.node_at(30_082), Treatment::default()),
+        ] {
+            let wish = wish(&[local], &[local], treatment);
+            kernel.wish(frontend(at, TCP), wish, 0);
+        }
+        let first = kernel.run("from_network", &tcp(outside, at, SYN).frame());
+        assert_eq!(first, straight(tcp(outside, local, SYN).frame()));
+        let second = kernel.run("from_network", &tcp(outside, &other, SYN).frame());
+        let node = net.node_at(source_port(net, &second.frame));
+        assert_eq!(second, straight(tcp(&node, local, SYN).frame()));
+        for (to, frontend) in [(outside, at), (&node, &other)] {
+            let answered = kernel.run("from_pod", &tcp(local, to, ACK).frame());
+            assert_eq!(answered.frame, tcp(frontend, outside, ACK).frame());
+        }
+        let third = net.node_at(30_082);
+        let third = kernel.run("from_network", &tcp(outside, &third, SYN).frame());
+        assert_eq!(third.verdict, DROP, "who is to be seen as he is");
+    });
+}
+
+#[test]
 fn each_side_has_its_endpoints() {
     each_node_port("sides", |net, kernel, at| {
         let Net {

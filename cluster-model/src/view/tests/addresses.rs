@@ -194,3 +194,26 @@ fn a_port_keeps_its_affinity() {
     assert_eq!(seconds(web()), 0);
     assert_eq!(seconds(web().affinity(60)), 60);
 }
+
+#[test]
+fn addresses_of_others_are_told_that_are_on_a_link_of_the_node() {
+    let here = Here {
+        on_link: vec!["172.30.0.0/24".parse().expect("a prefix")],
+        ..primary()
+    };
+    let service = web()
+        .node_port(30080)
+        .external_ip("172.30.0.77")
+        .external_ip("192.0.2.9")
+        .load_balancer_ip("172.30.0.78");
+    let name = service.name.clone();
+    let mut index = mk_index([service], []);
+    index.apply_node(mk_node("node-1").address("172.30.0.11"));
+    let ports = ports_of(&index, &name, &here);
+    let told = ports[0]
+        .frontends
+        .iter()
+        .filter(|(_, answer)| answer.on_link);
+    let told: Vec<_> = told.map(|(frontend, _)| frontend.address).collect();
+    assert_eq!(told, [ip("172.30.0.77"), ip("172.30.0.78")]);
+}
