@@ -322,8 +322,8 @@ fn a_node_that_is_cut_off_is_seen_by_a_packet_alone() {
             .filter(seen)
             .count()
     };
-    // Out of the pod, out of the node, into the other, into its pod; and back.
-    assert_eq!((count("forward"), count("back")), (4, 4), "{answer}");
+    // Out of the pod, through from_pod, out of the node, into the other, into its pod; and back.
+    assert_eq!((count("forward"), count("back")), (5, 5), "{answer}");
     output(on_fabric(lab, "ip link set node1 down"));
     let cut = lab.flatnet(&asked).output().expect("it runs");
     assert_eq!(cut.status.code(), Some(1), "{}", told(&cut));

@@ -1,10 +1,11 @@
 //! Sends one packet or connection of the agent's own from a network namespace: what `flatnet trace`
 //! compares its model with.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,11 +72,16 @@ pub fn ask(space: &Space, to: SocketAddr, tcp: bool) -> io::Result<Asked> {
     asked.unwrap_or_else(|_| Err(io::Error::other("the thread that asks broke")))
 }
 
-/// Moves this thread, which does nothing else from now on, into a network namespace.
+/// Moves this thread, which does nothing else from now on, into a network namespace. (To be where it
+/// is already takes no rights; to go elsewhere takes CAP_SYS_ADMIN.)
 ///
 /// # Errors
 /// The system call's.
 pub(super) fn enter(namespace: &File) -> io::Result<()> {
+    let here = fs::metadata("/proc/thread-self/ns/net")?;
+    if here.ino() == namespace.metadata()?.ino() {
+        return Ok(());
+    }
     // SAFETY: the descriptor is open; the call changes this thread alone, which does nothing else.
     match unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } {
         0 => Ok(()),

@@ -11,7 +11,8 @@ pub(super) use mermaid::mermaid;
 pub(super) use svg::svg;
 pub(super) use text::text;
 
-use super::path::{Hop, Observed, Outcome, Trace};
+use super::observed::{Freed, NodeClock, Observed};
+use super::path::{Hop, Outcome, Trace};
 
 /// A word a hop, on two lines, and the outcome.
 pub(super) fn short(trace: &Trace) -> String {
@@ -54,6 +55,20 @@ fn observed(observed: &Observed) -> Vec<String> {
             None => String::new(),
         }
     )];
+    let freed = observed.freed.iter();
+    lines.extend(freed.map(|end| {
+        let by = end.function.as_ref();
+        let by = by.map_or(String::new(), |by| format!(" ({by})"));
+        let Freed {
+            node,
+            place,
+            reason,
+            words,
+            packet,
+            ..
+        } = end;
+        format!("{node} dropped {packet} at {place}: {reason}{by}: {words}")
+    }));
     let drops = observed.drops.iter();
     lines.extend(drops.map(|drop| {
         let (node, count, reason) = (&drop.node, drop.count, &drop.reason);
@@ -62,11 +77,41 @@ fn observed(observed: &Observed) -> Vec<String> {
             drop.words
         )
     }));
+    lines.extend(clocks(observed));
+    lines.extend(gaps(observed));
     lines.extend(
         observed
             .difference
             .iter()
             .map(|words| format!("differs: {words}")),
     );
+    lines
+}
+
+fn clocks(observed: &Observed) -> impl Iterator<Item = String> {
+    let told = |clock: &NodeClock| {
+        let micros = clock.ahead_nanoseconds / 1_000;
+        let within = clock.within_nanoseconds / 1_000;
+        let node = &clock.node;
+        format!("the clock of {node} is ahead by {micros} us, give or take {within}: corrected")
+    };
+    observed.clocks.iter().map(told)
+}
+
+/// What was not looked at, and why.
+fn gaps(observed: &Observed) -> Vec<String> {
+    let mut lines = Vec::new();
+    if observed.missed > 0 {
+        let missed = observed.missed;
+        lines.push(format!(
+            "{missed} packets went by too fast to be looked at: ours may have been among them"
+        ));
+    }
+    if observed.lost > 0 {
+        let lost = observed.lost;
+        lines.push(format!("there was no room for {lost} events of it"));
+    }
+    let blind = observed.blind.iter();
+    lines.extend(blind.map(|why| format!("seen in part: {why}")));
     lines
 }

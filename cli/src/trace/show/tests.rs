@@ -17,6 +17,7 @@ fn hop(node: Option<&str>, kind: Kind, place: &str) -> Hop {
         shown_by: Some("ip link".to_owned()),
         seen_after_nanoseconds: None,
         not_seen: false,
+        ran: None,
     }
 }
 

@@ -231,6 +231,7 @@ impl Walker<'_> {
             shown_by: None,
             seen_after_nanoseconds: None,
             not_seen: false,
+            ran: None,
         });
         let last = self.hops.len() - 1;
         &mut self.hops[last]

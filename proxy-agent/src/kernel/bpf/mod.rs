@@ -1,7 +1,9 @@
 //! The bpf(2) commands that aya 0.14 does not offer: where a link is attached, putting another
 //! program into a cgroup link, reading many entries of a map at once, and writing one of a map
 //! whose types are another version's. The only raw bpf system
-//! calls of the agent.
+//! calls of the agent. Those for programs that watch programs are in [`tracing`].
+
+pub mod tracing;
 
 use std::ffi::CString;
 use std::io;
