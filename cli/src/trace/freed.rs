@@ -10,9 +10,8 @@ use super::walk::Names;
 use crate::drops;
 
 /// What the kernel's words mean (include/net/dropreason-core.h), and whom they are about.
-const REASONS: [(&str, About, &str); 34] = [
+const REASONS: [(&str, About, &str); 33] = [
     ("NO_SOCKET", About::Owner, "nobody has a socket there"),
-    ("SOCKET_CLOSE", About::Owner, "its socket is closed"),
     (
         "SOCKET_FILTER",
         About::Owner,
@@ -239,6 +238,24 @@ fn kernels(reason: &str, node: &str, owner: &str, interface: &str) -> (String, S
         About::Place => format!("the kernel of node {node}"),
     };
     (reason.to_lowercase().replace('_', "-"), words, object)
+}
+
+/// Ends of packets of conversations that go well: what was read, or came twice.
+const USUAL: [&str; 9] = [
+    "not-specified",
+    "consumed",
+    "queue-purge",
+    "tcp-old-data",
+    "tcp-old-ack",
+    "tcp-ofomerge",
+    "tcp-reset",
+    "tcp-close",
+    "socket-close",
+];
+
+/// Whether a packet ended as packets do.
+pub(super) fn is_usual(end: &Freed) -> bool {
+    USUAL.contains(&end.reason.as_str())
 }
 
 /// The one that tells most: what one of our programs dropped, else the first for which there is a

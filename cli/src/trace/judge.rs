@@ -1,21 +1,26 @@
 //! How a path really ends, where that is not what the model says, and which object to look at. Pure.
 
-use proxy_agent::local::api::Probe;
+#[cfg(test)]
+mod tests;
+
+use proxy_agent::local::api::{Lookup, Probe};
 
 use super::freed::cause;
 use super::observed::{Freed, NodeDrop};
-use super::path::{Kind, Outcome, Protocol};
-use super::walk::Walked;
+use super::path::{Hop, Kind, Outcome, Protocol};
+use super::walk::{Ask, STOPPED, Says, Walked};
 
 /// How it really ends, and where that is not what the model says.
 pub(super) fn judge(
     walked: &Walked,
-    protocol: Protocol,
+    ask: &Ask,
     probe: &Probe,
     (drops, freed): (&[NodeDrop], &[Freed]),
 ) -> (Outcome, Option<String>) {
     let model = &walked.outcome;
     match (probe.answer.as_str(), model) {
+        // Its kernel takes the connection, nobody reads from it.
+        (_, Outcome::NotReached { reason, .. }) if reason == STOPPED => (model.clone(), None),
         ("answered", Outcome::NotReached { reason, .. }) => {
             let last = walked
                 .forward
@@ -24,7 +29,7 @@ pub(super) fn judge(
             let words = format!("the model ends at {last} ({reason}), and the packet was answered");
             (Outcome::Reached, Some(words))
         }
-        ("answered", _) => (Outcome::Reached, None),
+        ("answered", _) => (looked_up(ask, probe).unwrap_or(Outcome::Reached), None),
         ("failed", _) => {
             let words = format!(
                 "no packet could be sent: {}",
@@ -34,7 +39,7 @@ pub(super) fn judge(
         }
         (_, Outcome::NotReached { .. }) => (model.clone(), None),
         ("silent", _)
-            if protocol == Protocol::Udp && drops.is_empty() && cause(freed).is_none() =>
+            if may_be_silent(ask, walked) && drops.is_empty() && cause(freed).is_none() =>
         {
             let words = "a datagram was sent and nobody answered it; not every server answers \
                          words that it does not know";
@@ -42,6 +47,68 @@ pub(super) fn judge(
             (Outcome::NotKnown { words }, None)
         }
         (answer, _) => lost(walked, answer, (drops, freed)),
+    }
+}
+
+/// Whether silence says nothing: a datagram that came to its end, or of which that is not known.
+fn may_be_silent(ask: &Ask, walked: &Walked) -> bool {
+    let is_question = matches!(ask.says, Says::Name(_));
+    ask.protocol == Protocol::Udp && !is_question && !walked.forward.iter().any(|hop| hop.not_seen)
+}
+
+/// A name that was asked for and that the server does not have.
+fn looked_up(ask: &Ask, probe: &Probe) -> Option<Outcome> {
+    let (Says::Name(name), Some(Lookup { code, addresses })) = (&ask.says, &probe.lookup) else {
+        return None;
+    };
+    let (reason, words) = match (code.as_str(), addresses.is_empty()) {
+        ("No Error", false) => return None,
+        ("No Error", true) => (
+            "no-address",
+            "that it has no address of this family".to_owned(),
+        ),
+        (code, _) => ("no-name", format!("{code:?}")),
+    };
+    Some(Outcome::NotReached {
+        reason: reason.to_owned(),
+        words: format!("the DNS server was asked for {name} and answers {words}"),
+        object: format!("the name {name}"),
+    })
+}
+
+/// What it means that a datagram was lost, where a small one is answered or not.
+pub(super) fn too_large(walked: &Walked, ask: &Ask, small: &Probe) -> Option<Outcome> {
+    let Says::Bytes(size) = ask.says else {
+        return None;
+    };
+    let (last, missing) = gap(walked)?;
+    (small.answer == "answered").then(|| Outcome::NotReached {
+        reason: "mtu".to_owned(),
+        words: format!(
+            "a datagram of {size} bytes is lost between {} and {}, and a small one is answered: \
+             something between them carries less than the interfaces say, and tells nobody",
+            named(last),
+            named(missing),
+        ),
+        object: format!("the MTU between {} and {}", named(last), named(missing)),
+    })
+}
+
+/// The last hop where the packet was seen and the first where it was not.
+fn gap(walked: &Walked) -> Option<(&Hop, &Hop)> {
+    let hops: Vec<&Hop> = walked.forward.iter().chain(&walked.back).collect();
+    let missing = hops.iter().position(|hop| hop.not_seen)?;
+    let seen = hops.get(..missing)?.iter();
+    let mut seen = seen
+        .rev()
+        .filter(|hop| hop.seen_after_nanoseconds.is_some());
+    Some((seen.next()?, hops.get(missing)?))
+}
+
+fn named(hop: &Hop) -> String {
+    match &hop.node {
+        Some(node) => format!("{} of {node}", hop.place),
+        None => hop.place.clone(),
     }
 }
 
@@ -57,18 +124,31 @@ fn lost(
         hops.any(|hop| hop.node.as_deref() == Some(node))
     };
     let counted = drops.iter().find(|drop| passes(&drop.node));
-    let (reason, words, object) = match (cause(freed), counted) {
-        (Some(end), _) => (
+    let between = gap(walked).filter(|(last, missing)| last.node != missing.node);
+    let (reason, words, object) = match (cause(freed), counted, between) {
+        (Some(end), ..) => (
             end.reason.clone(),
             format!("dropped at {} of {}: {}", end.place, end.node, end.words),
             end.object.clone(),
         ),
-        (None, Some(drop)) => (
+        (None, Some(drop), _) => (
             answer.to_owned(),
             format!("{} counted {}: {}", drop.node, drop.reason, drop.words),
             format!("flatnet drops on {}", drop.node),
         ),
-        (None, None) => {
+        (None, None, Some((last, missing))) => (
+            "lost-between-nodes".to_owned(),
+            format!(
+                "it left by {} and did not come to {}",
+                named(last),
+                named(missing)
+            ),
+            format!(
+                "node {} (is it up?) and the network between the nodes",
+                missing.node.as_deref().unwrap_or_default()
+            ),
+        ),
+        (None, None, None) => {
             let listener = walked.forward.iter().find(|hop| hop.kind == Kind::Listener);
             let end = listener.map_or("the far end".to_owned(), |hop| hop.place.clone());
             let words = "no drop was seen on the way: the process, a firewall of the pod or node, \
@@ -83,111 +163,4 @@ fn lost(
         object,
     };
     (outcome, Some(difference))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn walked(outcome: Outcome) -> Walked {
-        let hop = super::super::path::Hop {
-            node: Some("n1".to_owned()),
-            kind: Kind::Listener,
-            place: "pod a".to_owned(),
-            owner: "the pod".to_owned(),
-            does: String::new(),
-            change: None,
-            shown_by: None,
-            seen_after_nanoseconds: None,
-            not_seen: false,
-            ran: None,
-        };
-        Walked {
-            forward: vec![hop],
-            back: vec![],
-            outcome,
-        }
-    }
-
-    fn drop_on(node: &str) -> NodeDrop {
-        NodeDrop {
-            node: node.to_owned(),
-            reason: "no-route".to_owned(),
-            count: 1,
-            words: "no way",
-        }
-    }
-
-    #[test]
-    fn the_packet_decides_and_what_differs_is_told() {
-        let dead = || Outcome::NotReached {
-            reason: "none-ready".to_owned(),
-            words: String::new(),
-            object: String::new(),
-        };
-        let unknown = || Outcome::NotKnown {
-            words: String::new(),
-        };
-        let rows = [
-            (Outcome::Reached, "answered", vec![], "reached", false),
-            (unknown(), "answered", vec![], "reached", false),
-            (dead(), "answered", vec![], "reached", true),
-            (dead(), "refused", vec![], "none-ready", false),
-            (Outcome::Reached, "refused", vec![], "refused", true),
-            (
-                Outcome::Reached,
-                "silent",
-                vec![drop_on("n1")],
-                "silent",
-                true,
-            ),
-            (Outcome::Reached, "failed", vec![], "reached", true),
-        ];
-        for (model, answer, drops, expected, differs) in rows {
-            let probe = Probe {
-                answer: answer.to_owned(),
-                ..Probe::default()
-            };
-            let (outcome, difference) = judge(&walked(model), Protocol::Tcp, &probe, (&drops, &[]));
-            let seen = match &outcome {
-                Outcome::Reached => "reached",
-                Outcome::NotReached { reason, .. } => reason,
-                Outcome::NotKnown { .. } => "unknown",
-            };
-            assert_eq!(
-                (seen, difference.is_some()),
-                (expected, differs),
-                "{answer}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_drop_on_the_way_is_the_reason_and_one_elsewhere_is_not() {
-        let silent = Probe {
-            answer: "silent".to_owned(),
-            ..Probe::default()
-        };
-        let object = |drops: &[NodeDrop]| match judge(
-            &walked(Outcome::Reached),
-            Protocol::Tcp,
-            &silent,
-            (drops, &[]),
-        )
-        .0
-        {
-            Outcome::NotReached { object, .. } => object,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(object(&[drop_on("n1")]), "flatnet drops on n1");
-        assert_eq!(object(&[drop_on("n9")]), "pod a");
-        let udp = judge(
-            &walked(Outcome::Reached),
-            Protocol::Udp,
-            &silent,
-            (&[], &[]),
-        )
-        .0;
-        assert!(matches!(udp, Outcome::NotKnown { .. }));
-    }
 }

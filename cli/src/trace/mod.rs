@@ -3,13 +3,14 @@
 //! `ends` reads what was typed and `resolve` finds out what it is; `walk` is the model, pure over
 //! `facts` that `gather` fetches from the nodes' agents; `probe` sends a packet of our own and
 //! compares, `seen` says where that passed, `freed` where it ended, `judge` how the whole did, `why`
-//! what the API server knows; `path` is the result and `show` writes it. `follow` is `--watch`.
+//! what the API server knows, `fresh` how old that is; `path` is the result and `show` writes it. `follow` is `--watch`.
 
 mod clock;
 mod ends;
 mod facts;
 mod follow;
 mod freed;
+mod fresh;
 mod gather;
 mod judge;
 mod kube;
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     #[arg(required_unless_present = "watch")]
     from: Option<String>,
     /// Where to: the same with a port, svc/NAME[:PORT], NAME.NAMESPACE[:PORT], ADDRESS:PORT.
-    #[arg(required_unless_present = "watch")]
+    #[arg(required_unless_present_any = ["watch", "dns"])]
     to: Option<String>,
     /// Transport protocol; TCP, or with --watch any.
     #[arg(short, long, value_enum)]
@@ -57,6 +58,12 @@ pub(crate) struct Args {
     /// The model alone: no packet is sent.
     #[arg(long)]
     explain: bool,
+    /// Looks a name up: a question to the cluster's DNS server, or to TO.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["watch", "protocol"])]
+    dns: Option<String>,
+    /// Bytes of the datagram that is sent, to see whether one of that size arrives.
+    #[arg(long, value_name = "BYTES", default_value_t = 0, conflicts_with_all = ["watch", "dns"])]
+    size: u16,
     /// Watches real traffic instead, an event a line (with -o json a JSON object a line): of the
     /// ends that are named, and as the filters say.
     #[arg(short, long, conflicts_with = "explain")]
@@ -76,9 +83,17 @@ pub(crate) struct Args {
     server: kube::Server,
 }
 
+/// The cluster's DNS server.
+const DNS: &str = "kube-dns.kube-system:53";
+
 impl Args {
     fn protocol(&self) -> Protocol {
-        self.protocol.unwrap_or_default()
+        match (self.protocol, &self.dns, self.size) {
+            (Some(protocol), _, _) => protocol,
+            (None, None, 0) => Protocol::default(),
+            // Both are about datagrams.
+            (None, _, _) => Protocol::Udp,
+        }
     }
 }
 
@@ -104,7 +119,8 @@ enum Output {
 /// [`CliError`] if an end is not known or no agent answers.
 pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
     let agents = gather::Agents::of(at).await?;
-    let (Some(typed_from), Some(typed_to), false) = (&args.from, &args.to, args.watch) else {
+    let typed_to = args.to.as_deref().or(args.dns.as_ref().map(|_| DNS));
+    let (Some(typed_from), Some(typed_to), false) = (&args.from, typed_to, args.watch) else {
         return follow::run(&agents, args).await;
     };
     let (from, to) = (Named::parse(typed_from)?, Named::parse(typed_to)?);
@@ -118,6 +134,7 @@ pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
             }
             let client = resolved.client.as_ref();
             why::explain(&mut walked.outcome, client, &resolved.pods).await;
+            fresh::explain(&mut walked.outcome, &agents).await;
             walked
         }
         Err(Unresolved::Failed(error)) => return Err(error),
@@ -129,7 +146,7 @@ pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
     };
     let trace = Trace {
         from: typed_from.clone(),
-        to: typed_to.clone(),
+        to: typed_to.to_owned(),
         protocol: args.protocol(),
         forward: walked.forward,
         back: walked.back,

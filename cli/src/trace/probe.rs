@@ -9,11 +9,11 @@ use proxy_agent::local::api::{Count, Probe, Status};
 use super::follow::sender;
 use super::freed::freed;
 use super::gather::{Agents, escaped};
-use super::judge::judge;
+use super::judge::{judge, too_large};
 use super::observed::{Freed, NodeDrop, Observed};
 use super::path::{End, Tuple};
 use super::seen;
-use super::walk::{Ask, Names, Source, Walked};
+use super::walk::{Ask, Names, Says, Source, Walked};
 use super::watches::{Seen, Watches, Which};
 use crate::drops;
 use crate::error::CliError;
@@ -37,12 +37,7 @@ pub(super) async fn observe(
     };
     let (watches, mut blind) = watch(agents, walked, (ask, first)).await;
     let before = counters(agents).await;
-    let to = escaped(&ask.to.to_string());
-    let path = format!(
-        "/v1/probe?from={from}&to={to}&protocol={}",
-        ask.protocol.name()
-    );
-    let probe: Probe = agent.post(&path).await?;
+    let probe: Probe = agent.post(&path(*from, ask, &ask.says)).await?;
     let drops = moved(&before, &counters(agents).await);
     let seen = watches.take(agents, false).await;
     let hops = (&mut walked.forward[..], &mut walked.back[..]);
@@ -50,7 +45,11 @@ pub(super) async fn observe(
     let client = probe.from.map(|at| SocketAddr::new(*from, at.port()));
     let lost = client.and_then(|client| seen::join(hops, first, client, &seen));
     let freed = ends(agents, walked, (first, client), (&seen, names));
-    let (outcome, difference) = judge(walked, ask.protocol, &probe, (&drops, &freed));
+    let (mut outcome, difference) = judge(walked, ask, &probe, (&drops, &freed));
+    if let (Says::Bytes(1..), "silent") = (&ask.says, probe.answer.as_str()) {
+        let small: Probe = agent.post(&path(*from, ask, &Says::Bytes(0))).await?;
+        outcome = too_large(walked, ask, &small).unwrap_or(outcome);
+    }
     walked.outcome = outcome;
     blind.extend(seen.iter().flat_map(|(node, watched)| {
         let why = watched.blind.iter();
@@ -69,6 +68,15 @@ pub(super) async fn observe(
     }))
 }
 
+fn path(from: IpAddr, ask: &Ask, says: &Says) -> String {
+    let (to, protocol) = (escaped(&ask.to.to_string()), ask.protocol.name());
+    let path = format!("/v1/probe?from={from}&to={to}&protocol={protocol}");
+    match says {
+        Says::Bytes(size) => format!("{path}&size={size}"),
+        Says::Name(name) => format!("{path}&dns={name}"),
+    }
+}
+
 /// Has the nodes of the path watch, and says which do not.
 async fn watch(
     agents: &Agents,
@@ -82,13 +90,9 @@ async fn watch(
         protocol: Some(ask.protocol.name()),
         ..Which::default()
     };
-    let (mut watches, mut blind) = (Watches::default(), Vec::new());
-    for (node, pods) in &plan.nodes {
-        let pods: Vec<IpAddr> = pods.iter().copied().collect();
-        let begun = watches.begin(agents, (node, &pods), &which).await;
-        blind.extend(begun.err());
-    }
-    (watches, blind)
+    let nodes = plan.nodes.into_iter();
+    let nodes = nodes.map(|(node, pods)| (node, pods.into_iter().collect()));
+    Watches::begin(agents, nodes, &which).await
 }
 
 /// Where packets of the conversation ended.

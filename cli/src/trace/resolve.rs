@@ -10,7 +10,7 @@ use super::ends::Named;
 use super::gather::Agents;
 use super::kube::{self, Pod};
 use super::path::Outcome;
-use super::walk::{Ask, Names, Source};
+use super::walk::{Ask, Names, Says, Source};
 use crate::agent::AskError;
 use crate::error::CliError;
 
@@ -59,6 +59,10 @@ pub(super) async fn resolve(
             protocol: args.protocol(),
             endpoint: args.endpoint,
             through: args.through.clone(),
+            says: match &args.dns {
+                Some(name) => Says::Name(name.clone()),
+                None => Says::Bytes(args.size),
+            },
         },
         client: look.client,
         pods: look.pods,

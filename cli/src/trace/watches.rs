@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proxy_agent::local::api::{Watch, Watched};
+use tokio::task::JoinSet;
 
 use super::clock::Clock;
 use super::gather::Agents;
 use super::observed::NodeClock;
+use crate::nodes::Agent;
 
 /// What nodes saw, by their names.
 pub(super) type Seen = BTreeMap<String, Watched>;
@@ -54,27 +56,40 @@ fn listed<T: Display>(all: &[T]) -> String {
     words.join(",")
 }
 
+async fn one(agent: Agent, node: String, path: String) -> Result<Begun, String> {
+    let asked = now();
+    let watch = agent.post::<Watch>(&path).await;
+    let watch = watch.map_err(|error| format!("{node}: {error}"))?;
+    let clock = Clock::of(asked, watch.now, now());
+    let id = watch.id;
+    Ok(Begun { node, id, clock })
+}
+
 impl Watches {
-    /// Has a node watch, and these of its pods; one that cannot is left out, and why is returned.
+    /// Has nodes watch, and these of their pods, all at once; those that cannot are left out, and
+    /// why is returned.
     pub(super) async fn begin(
-        &mut self,
         agents: &Agents,
-        (node, pods): (&str, &[IpAddr]),
+        nodes: impl IntoIterator<Item = (String, Vec<IpAddr>)>,
         which: &Which,
-    ) -> Result<(), String> {
-        let agent = agents.of_node(node);
-        let agent = agent.ok_or_else(|| format!("no agent of node {node} is known"))?;
-        let asked = now();
-        let watch: Watch = match agent.post(&which.path(pods)).await {
-            Ok(watch) => watch,
-            Err(error) => return Err(format!("{node}: {error}")),
-        };
-        self.0.push(Begun {
-            node: node.to_owned(),
-            id: watch.id,
-            clock: Clock::of(asked, watch.now, now()),
-        });
-        Ok(())
+    ) -> (Self, Vec<String>) {
+        let mut asked = JoinSet::new();
+        let mut failed = Vec::new();
+        for (node, pods) in nodes {
+            match agents.of_node(&node).cloned() {
+                Some(agent) => _ = asked.spawn(one(agent, node, which.path(&pods))),
+                None => failed.push(format!("no agent of node {node} is known")),
+            }
+        }
+        let mut watches = Self::default();
+        while let Some(answer) = asked.join_next().await {
+            match answer {
+                Ok(Ok(begun)) => watches.0.push(begun),
+                Ok(Err(why)) => failed.push(why),
+                Err(broken) => failed.push(broken.to_string()),
+            }
+        }
+        (watches, failed)
     }
 
     /// What they saw since they were last asked; `goes_on`, or this is the end.

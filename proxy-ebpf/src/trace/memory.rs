@@ -1,9 +1,11 @@
 //! Maps of the trace programs and the kernel's memory: the only unsafe code of this object.
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
-use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_ktime_get_ns};
+use aya_ebpf::helpers::generated::{
+    bpf_get_attach_cookie, bpf_ktime_get_ns, bpf_probe_read_kernel,
+};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use proxy_abi::trace::{Counts, Event, Setup};
@@ -27,6 +29,9 @@ static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 static BEGUN: PerCpuArray<Begun> = PerCpuArray::with_max_entries(1, 0);
 #[map(name = "trace_last")]
 static LAST: PerCpuArray<Counts> = PerCpuArray::with_max_entries(1, 0);
+/// What the packet at hand was dropped for.
+#[map(name = "trace_dropped")]
+static DROPPED: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 /// The data path's own.
 #[map(name = "counters")]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::pinned(Counter::COUNT, 0);
@@ -86,6 +91,18 @@ pub(crate) fn last() -> Option<&'static mut Counts> {
     LAST.get_ptr_mut(0).map(|last| unsafe { &mut *last })
 }
 
+/// Carries a number through memory: what is read back is any number to the verifier, which then
+/// walks what follows once, and not once for each way by which the number may come about.
+#[inline(always)]
+pub(crate) fn carried(number: u32) -> Option<u32> {
+    let slot = DROPPED.get_ptr_mut(0)?;
+    // SAFETY: the slot is this CPU's own and lives as long as the program.
+    unsafe {
+        slot.write_volatile(number);
+        Some(slot.read_volatile())
+    }
+}
+
 /// This CPU's count of a data path's counter.
 #[inline(always)]
 pub(crate) fn counter(index: u32) -> Option<u64> {
@@ -113,12 +130,18 @@ fn lose() {
     }
 }
 
-/// Reads the kernel's memory at `base + offset`.
+/// Reads the kernel's memory at `base + offset`; zeros where it cannot be read. (No error: the
+/// verifier would walk the rest of the program once more for each.)
 #[inline(always)]
-pub(crate) fn read<T>(base: u64, offset: u16) -> Option<T> {
-    let at = base.wrapping_add(u64::from(offset)) as *const T;
-    // SAFETY: the helper checks that the memory can be read; the types are plain numbers.
-    unsafe { bpf_probe_read_kernel(at) }.ok()
+pub(crate) fn read<T: Copy>(base: u64, offset: u16) -> T {
+    let at = base.wrapping_add(u64::from(offset)) as *const c_void;
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper writes as many bytes as it is told, zeros where it cannot read, so that
+    // there is a whole value. The types are plain numbers, of which any bytes are one.
+    unsafe {
+        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, at);
+        value.assume_init()
+    }
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC.

@@ -23,53 +23,71 @@ pub(crate) struct Head {
     pub(crate) tcp_flags: u8,
 }
 
+/// Where the transport header is, and of which protocol it is; 0 where there is none.
+struct Transport {
+    at: u64,
+    protocol: u8,
+}
+
 /// Reads them; none if it is not IP.
 #[inline(always)]
 pub(crate) fn head(skb: u64, layout: &Layout, start: Start) -> Option<Head> {
     let at = match start {
-        Start::Data => read::<u64>(skb, layout.data)?,
+        Start::Data => read::<u64>(skb, layout.data),
         Start::Header => {
-            let begin: u64 = read(skb, layout.head)?;
-            begin.wrapping_add(u64::from(read::<u16>(skb, layout.network_header)?))
+            let header = read::<u16>(skb, layout.network_header);
+            read::<u64>(skb, layout.head).wrapping_add(u64::from(header))
         }
     };
     // Of a short IPv4 packet, the words behind its end are read and not looked at.
-    let words: [u32; 10] = read(at, 0)?;
-    match words[0].to_ne_bytes()[0] >> 4 {
-        4 => {
-            let [a, b, c, d, e, ..] = words;
-            let header = ipv4::Header::new([a, b, c, d, e])?;
-            let ends = (header.source(), header.destination());
-            let transport = match header.is_later_fragment() {
-                true => None,
-                false => Some(header.header_len() as u16),
-            };
-            Some(tuple(at, transport, ends, header.protocol()))
-        }
-        6 => {
-            let [a, b, s0, s1, s2, s3, d0, d1, d2, d3] = words;
-            let header = ipv6::Header::new([a, b])?;
-            let ends = (
-                Ip::from_words([s0, s1, s2, s3]),
-                Ip::from_words([d0, d1, d2, d3]),
-            );
-            let transport = Some(ipv6::LEN as u16);
-            Some(tuple(at, transport, ends, header.next_header()))
-        }
-        _ => None,
-    }
+    let words: [u32; 10] = read(at, 0);
+    let (ends, number, transport) = match words[0].to_ne_bytes()[0] >> 4 {
+        4 => v4(at, words)?,
+        6 => v6(at, words)?,
+        _ => return None,
+    };
+    let has_ports = matches!(
+        transport.protocol,
+        protocol::TCP | protocol::UDP | protocol::SCTP
+    );
+    let (from, to) = match has_ports {
+        true => ports(read(transport.at, 0)),
+        false => (Port::new(0), Port::new(0)),
+    };
+    let (source, destination) = ends;
+    Some(Head {
+        tuple: FlowKey::new((source, from), (destination, to), number),
+        tcp_flags: match transport.protocol {
+            protocol::TCP => read(transport.at, TCP_FLAGS as u16),
+            _ => 0,
+        },
+    })
 }
 
 #[inline(always)]
-fn tuple(at: u64, transport: Option<u16>, (source, destination): (Ip, Ip), number: u8) -> Head {
-    let has_ports = matches!(number, protocol::TCP | protocol::UDP | protocol::SCTP);
-    let transport = transport.filter(|_| has_ports);
-    let read_ports = transport.and_then(|offset| read::<[u8; 4]>(at, offset));
-    let (from, to) = read_ports.map_or((Port::new(0), Port::new(0)), ports);
-    let flags = transport.filter(|_| number == protocol::TCP);
-    let flags = flags.and_then(|offset| read::<u8>(at, offset + TCP_FLAGS as u16));
-    Head {
-        tuple: FlowKey::new((source, from), (destination, to), number),
-        tcp_flags: flags.unwrap_or(0),
-    }
+fn v4(at: u64, words: [u32; 10]) -> Option<((Ip, Ip), u8, Transport)> {
+    let [a, b, c, d, e, ..] = words;
+    let header = ipv4::Header::new([a, b, c, d, e])?;
+    let number = header.protocol();
+    let transport = Transport {
+        at: at.wrapping_add(header.header_len().into()),
+        protocol: match header.is_later_fragment() {
+            true => 0,
+            false => number,
+        },
+    };
+    Some(((header.source(), header.destination()), number, transport))
+}
+
+#[inline(always)]
+fn v6(at: u64, words: [u32; 10]) -> Option<((Ip, Ip), u8, Transport)> {
+    let [a, b, s0, s1, s2, s3, d0, d1, d2, d3] = words;
+    let number = ipv6::Header::new([a, b])?.next_header();
+    let source = Ip::from_words([s0, s1, s2, s3]);
+    let destination = Ip::from_words([d0, d1, d2, d3]);
+    let transport = Transport {
+        at: at.wrapping_add(ipv6::LEN as u64),
+        protocol: number,
+    };
+    Some(((source, destination), number, transport))
 }

@@ -51,10 +51,10 @@ pub(crate) fn after(context: &FExitContext, skb: u64) -> Option<()> {
         return None;
     }
     let verdict: i32 = context.ret().ok()?;
-    let counters = match begun.wanted {
+    let counters = memory::carried(match begun.wanted {
         0 => 0,
         _ => grown(&begun.counters)?,
-    };
+    })?;
     let dropped = verdict == DROP || counters & REFUSED != 0;
     if setup.flags & Setup::ONLY_DROPS != 0 && !dropped {
         return None;
@@ -68,7 +68,7 @@ pub(crate) fn after(context: &FExitContext, skb: u64) -> Option<()> {
         after: tuple,
         interface: device.name,
         space: device.space,
-        length: read(skb, setup.layout.len)?,
+        length: read(skb, setup.layout.len),
         reason: 0,
         counters,
         verdict,
@@ -81,26 +81,32 @@ pub(crate) fn after(context: &FExitContext, skb: u64) -> Option<()> {
 }
 
 /// Why a program has had a packet dropped that the kernel frees now for this reason: the counters
-/// of drops that grew since the last one, a bit each.
+/// of drops that grew since the last one, a bit each. None only where a map lacks an element, which
+/// ends the program: the verifier is not to walk on from each such end.
 #[inline(always)]
-pub(crate) fn dropped(setup: &Setup, reason: u32) -> u32 {
+pub(crate) fn dropped(setup: &Setup, reason: u32) -> Option<u32> {
     let [ingress, egress] = setup.dropped_by_program;
-    if reason != ingress && reason != egress {
-        return 0;
-    }
-    let moved = memory::last().and_then(|last| {
-        let grown = grown(last)?;
-        note(last)?;
-        Some(grown & DROPS)
-    });
-    moved.unwrap_or(0)
+    let ours = reason == ingress || reason == egress;
+    let moved = match ours {
+        true => since_last()?,
+        false => 0,
+    };
+    memory::carried(moved)
+}
+
+#[inline(always)]
+fn since_last() -> Option<u32> {
+    let last = memory::last()?;
+    let grown = grown(last)?;
+    note(last)?;
+    Some(grown & DROPS)
 }
 
 #[inline(always)]
 fn note(counts: &mut Counts) -> Option<()> {
-    let mut index = 0;
-    while index < Counter::COUNT {
-        *counts.get_mut(index as usize)? = memory::counter(index)?;
+    let mut index = 0_u64;
+    while index < u64::from(Counter::COUNT) {
+        *counts.get_mut(index as usize)? = memory::counter(index as u32)?;
         index = black_box(index + 1);
     }
     Some(())
@@ -108,12 +114,14 @@ fn note(counts: &mut Counts) -> Option<()> {
 
 /// The counters that have grown since, a bit each. Without a branch a counter: the verifier of 6.1
 /// would walk each of two ways anew for each. And a loop that the compiler cannot unroll: it would
-/// keep what each round has found on the stack, which has no room for that.
+/// keep what each round has found on the stack, which has no room for that. (Its index is as wide as
+/// a slot of the stack, where it is kept: of half a slot 6.1 forgets the value when somebody writes
+/// to the other half.)
 #[inline(always)]
 fn grown(counts: &Counts) -> Option<u32> {
-    let (mut index, mut grown) = (0, 0);
-    while index < Counter::COUNT {
-        let by = memory::counter(index)?.wrapping_sub(*counts.get(index as usize)?);
+    let (mut index, mut grown) = (0_u64, 0);
+    while index < u64::from(Counter::COUNT) {
+        let by = memory::counter(index as u32)?.wrapping_sub(*counts.get(index as usize)?);
         let any = (by | by.wrapping_neg()) >> 63;
         grown |= (any as u32) << index;
         index = black_box(index + 1);

@@ -38,7 +38,7 @@ pub(crate) fn packet(skb: u64, start: Start, fact: Fact) -> Option<()> {
     let setup = memory::setup()?;
     // Before the packet is looked at: what moved for another's drop is not to stay for this one's.
     let counters = match fact.kind {
-        EventKind::Freed => dropped(setup, fact.reason),
+        EventKind::Freed => dropped(setup, fact.reason)?,
         _ => 0,
     };
     let head = head(skb, &setup.layout, start)?;
@@ -58,7 +58,7 @@ pub(crate) fn packet(skb: u64, start: Start, fact: Fact) -> Option<()> {
         after: head.tuple,
         interface: device.name,
         space: device.space,
-        length: read(skb, setup.layout.len)?,
+        length: read(skb, setup.layout.len),
         reason: fact.reason,
         counters,
         verdict: 0,
@@ -74,19 +74,10 @@ pub(crate) fn packet(skb: u64, start: Start, fact: Fact) -> Option<()> {
 /// which reads as no interface.)
 #[inline(always)]
 pub(crate) fn device(skb: u64, layout: &Layout) -> Device {
-    let none = Device {
-        space: 0,
-        name: [0; 16],
-    };
-    let Some(dev) = read::<u64>(skb, layout.dev).filter(|dev| *dev != 0) else {
-        return none;
-    };
-    let net = read::<u64>(dev, layout.net).unwrap_or(0);
-    match read::<u32>(net, layout.inum) {
-        Some(space) => Device {
-            space,
-            name: read(dev, layout.name).unwrap_or([0; 16]),
-        },
-        None => none,
+    let dev: u64 = read(skb, layout.dev);
+    let net: u64 = read(dev, layout.net);
+    Device {
+        space: read(net, layout.inum),
+        name: read(dev, layout.name),
     }
 }

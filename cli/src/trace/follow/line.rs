@@ -6,7 +6,7 @@ use proxy_abi::protocol;
 use proxy_agent::local::api::{Event, What};
 use serde::Serialize;
 
-use super::super::freed::freed;
+use super::super::freed::{freed, is_usual};
 use super::super::walk::Names;
 
 /// An event with its node, as `-o json` writes it.
@@ -37,11 +37,20 @@ pub(super) fn text(
         What::Received => format!("in        {packet}"),
         What::Sent => format!("out       {packet}"),
         What::Freed { .. } => {
-            let words = freed(node, event, names, sender).map(|end| {
-                let by = end.function.map_or(String::new(), |by| format!(" ({by})"));
-                format!("{}{by}: {}; look at {}", end.reason, end.words, end.object)
-            });
-            format!("DROPPED   {packet}  {}", words.unwrap_or_default())
+            let Some(end) = freed(node, event, names, sender) else {
+                return String::new();
+            };
+            let by = end
+                .function
+                .as_ref()
+                .map_or(String::new(), |by| format!(" ({by})"));
+            match is_usual(&end) {
+                true => format!("end       {packet}  {}{by}", end.reason),
+                false => {
+                    let (reason, words, object) = (&end.reason, &end.words, &end.object);
+                    format!("DROPPED   {packet}  {reason}{by}: {words}; look at {object}")
+                }
+            }
         }
         What::Program {
             name,

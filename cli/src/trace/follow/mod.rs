@@ -12,8 +12,10 @@ use std::time::Duration;
 use proxy_agent::local::api::{Event, What};
 use tokio::time::{Instant, sleep};
 
+use super::freed::{self, freed};
 use super::gather::Agents;
 use super::resolve::Known;
+use super::walk::Names;
 use super::watches::{Seen, Watches};
 use super::{Args, Output};
 use crate::error::CliError;
@@ -30,11 +32,8 @@ const PAUSE: Duration = Duration::from_millis(400);
 pub(super) async fn run(agents: &Agents, args: &Args) -> Result<ExitCode, CliError> {
     let known = Known::of(args, agents).await;
     let which = filter::which(args, &known).await?;
-    let (mut watches, mut failed) = (Watches::default(), Vec::new());
-    for node in agents.nodes.keys() {
-        let begun = watches.begin(agents, (node, &[]), &which).await;
-        failed.extend(begun.err());
-    }
+    let nodes = agents.nodes.keys().map(|node| (node.clone(), Vec::new()));
+    let (watches, failed) = Watches::begin(agents, nodes, &which).await;
     if failed.len() == agents.nodes.len() {
         return Err(CliError::NotFound(failed.join("; ")));
     }
@@ -87,6 +86,9 @@ fn print(seen: &Seen, args: &Args, agents: &Agents, known: &Known) -> io::Result
     let names = known.names();
     let mut out = io::stdout().lock();
     for (node, event) in merged(seen) {
+        if args.filter.drops && is_usual(node, &event, &names) {
+            continue;
+        }
         let sender = |interface: &str| sender(agents, node, interface);
         match args.output {
             Output::Json => {
@@ -100,6 +102,10 @@ fn print(seen: &Seen, args: &Args, agents: &Agents, known: &Known) -> io::Result
         }
     }
     out.flush()
+}
+
+fn is_usual(node: &str, event: &Event, names: &Names) -> bool {
+    freed(node, event, names, |_| None).is_some_and(|end| freed::is_usual(&end))
 }
 
 /// The pod at the other end of an interface of a node.

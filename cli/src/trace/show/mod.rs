@@ -11,6 +11,8 @@ pub(super) use mermaid::mermaid;
 pub(super) use svg::svg;
 pub(super) use text::text;
 
+use std::collections::BTreeMap;
+
 use super::observed::{Freed, NodeClock, Observed};
 use super::path::{Hop, Outcome, Trace};
 
@@ -43,6 +45,14 @@ fn outcome(outcome: &Outcome) -> String {
 /// What the packet did, a line a fact.
 fn observed(observed: &Observed) -> Vec<String> {
     let probe = &observed.probe;
+    let looked_up = probe.lookup.as_ref().map(|lookup| {
+        let addresses: Vec<String> = lookup.addresses.iter().map(ToString::to_string).collect();
+        format!(
+            "the DNS server says: {} {}",
+            lookup.code,
+            addresses.join(", ")
+        )
+    });
     let mut lines = vec![format!(
         "a packet of our own was {} after {:.1} ms{}",
         match probe.answer.as_str() {
@@ -55,7 +65,10 @@ fn observed(observed: &Observed) -> Vec<String> {
             None => String::new(),
         }
     )];
-    let freed = observed.freed.iter();
+    lines.extend(looked_up.map(|line| line.trim_end().to_owned()));
+    // A conversation that went well has packets that end, too.
+    let well = probe.answer == "answered";
+    let freed = observed.freed.iter().filter(|_| !well);
     lines.extend(freed.map(|end| {
         let by = end.function.as_ref();
         let by = by.map_or(String::new(), |by| format!(" ({by})"));
@@ -111,7 +124,13 @@ fn gaps(observed: &Observed) -> Vec<String> {
         let lost = observed.lost;
         lines.push(format!("there was no room for {lost} events of it"));
     }
-    let blind = observed.blind.iter();
-    lines.extend(blind.map(|why| format!("seen in part: {why}")));
+    // Nodes that say the same say it together.
+    let mut by_reason = BTreeMap::<&str, Vec<&str>>::new();
+    for line in &observed.blind {
+        let (node, why) = line.split_once(": ").unwrap_or(("", line));
+        by_reason.entry(why).or_default().push(node);
+    }
+    let parts = by_reason.into_iter();
+    lines.extend(parts.map(|(why, nodes)| format!("seen in part on {}: {why}", nodes.join(", "))));
     lines
 }

@@ -195,6 +195,7 @@ impl World {
             protocol,
             endpoint: None,
             through: None,
+            says: Says::Bytes(0),
         };
         let mut facts = Facts::default();
         let first = Need {
@@ -454,6 +455,7 @@ fn a_silent_agent_leaves_the_rest_unknown() {
         protocol: Protocol::Udp,
         endpoint: None,
         through: None,
+        says: Says::Bytes(0),
     };
     let walked = loop {
         match super::walk(&ask, &facts, &Names::new()) {

@@ -144,7 +144,11 @@ fn told(error: &io::Error, log: &[u8]) -> io::Error {
     let lines: Vec<&str> = text.lines().collect();
     let last = lines.get(lines.len().saturating_sub(TOLD)..);
     let last = last.unwrap_or_default().join("; ");
-    io::Error::new(error.kind(), format!("{error} ({last})"))
+    let words = match last.is_empty() {
+        true => error.to_string(),
+        false => format!("{error} ({last})"),
+    };
+    io::Error::new(error.kind(), words)
 }
 
 /// Has a loaded program watch, until the link is dropped; it is told `cookie` at each run.

@@ -12,11 +12,12 @@ use proxy_abi::protocol;
 use serde::Deserialize;
 
 use super::{Answer, Shared, failed};
+use crate::kernel::ask::Question;
 use crate::kernel::trace::Wanted;
 use crate::kernel::{clock, pods};
 use crate::local::api::{Listener, Probe, Watch, Watched};
-use crate::local::sockets;
 use crate::local::watch::Sight;
+use crate::local::{lookup, sockets};
 
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<Shared>> {
@@ -53,11 +54,25 @@ struct Sent {
     from: IpAddr,
     to: SocketAddr,
     protocol: String,
+    /// The name that a datagram asks for.
+    dns: Option<String>,
+    /// Bytes that it has.
+    #[serde(default)]
+    size: u16,
 }
 
 async fn probe(State(shared): State<Arc<Shared>>, Query(sent): Query<Sent>) -> Answer<Probe> {
-    let tcp = sent.protocol == "tcp";
-    let probed = sockets::probe(sent.from, sent.to, tcp, &shared.pins, &shared.netlink).await;
+    let to = sent.to;
+    let question = match (sent.protocol.as_str(), &sent.dns) {
+        ("tcp", _) => Question::Connection(to),
+        (_, None) => Question::datagram(to, sent.size.into()),
+        (_, Some(name)) => {
+            let words = lookup::question(name, to.is_ipv6());
+            let words = words.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+            Question::Datagram { to, words }
+        }
+    };
+    let probed = sockets::probe(sent.from, question, &shared.pins, &shared.netlink).await;
     probed.map(Json).map_err(failed)
 }
 
