@@ -47,7 +47,14 @@ fn watches(tracer: &Tracer) -> bool {
 }
 
 fn events(tracer: &mut Tracer) -> Vec<Event> {
-    std::iter::from_fn(|| tracer.next()).collect()
+    tracer.collect()
+}
+
+/// Only runs of ours: the end of a test run frees the packet, on some kernels as if it were lost.
+fn runs(tracer: &mut Tracer) -> Vec<Event> {
+    let mut all = events(tracer);
+    all.retain(|one| EventKind::of(one.kind) == Some(EventKind::Program));
+    all
 }
 
 fn wanted(addresses: &[&str]) -> Wanted {
@@ -77,7 +84,7 @@ fn a_run_is_told_with_what_it_changed() {
     let other = udp("10.244.1.2:40000", "10.9.9.9:53").frame();
     assert_eq!(kernel.run("from_pod", &other).verdict, NEXT);
     kernel.run("from_pod", &udp(CLIENT, FRONTEND).frame());
-    let seen = events(&mut tracer);
+    let seen = runs(&mut tracer);
     assert_eq!(seen.len(), 1, "the other packet is not wanted: {seen:?}");
     let event = seen[0];
     assert_eq!(EventKind::of(event.kind), Some(EventKind::Program));
@@ -110,7 +117,7 @@ fn a_drop_of_ours_is_told_with_its_reason() {
     kernel.run("from_pod", &tcp(CLIENT, "10.244.1.3:80", syn).frame());
     let forged = tcp("10.244.1.9:40000", "10.244.1.3:80", syn);
     kernel.run("from_pod", &forged.frame());
-    let seen = events(&mut tracer);
+    let seen = runs(&mut tracer);
     assert_eq!(seen.len(), 1, "only what is dropped: {seen:?}");
     assert_eq!(seen[0].counters, 1 << Counter::ForgedSource as u32);
     assert_eq!((seen[0].verdict, seen[0].tcp_flags), (2, syn));
@@ -206,7 +213,7 @@ fn nothing_of_a_trace_stays() {
     assert!(loaded.len() >= 2 * PROGRAMS.len(), "{loaded:?}");
     assert_eq!(tags(&kernel), before);
     kernel.run("from_pod", &udp(CLIENT, FRONTEND).frame());
-    assert!(!events(&mut running).is_empty());
+    assert!(!runs(&mut running).is_empty());
     drop(running);
     kernel.run("from_pod", &udp(CLIENT, FRONTEND).frame());
     assert_eq!(tags(&kernel), before);

@@ -364,7 +364,7 @@ mod tests {
         let unknown = told(&event("NOT_SPECIFIED", &[], None, "eth0"));
         let kernels = told(&event("NO_SOCKET", &[], None, "eth0"));
         let ours = told(&event("TC_EGRESS", &["no-route"], None, "eth0"));
-        assert_eq!(cause(&[unknown.clone()]), None);
+        assert_eq!(cause(std::slice::from_ref(&unknown)), None);
         assert_eq!(cause(&[unknown.clone(), kernels.clone()]), Some(&kernels));
         assert_eq!(cause(&[kernels, unknown, ours.clone()]), Some(&ours));
     }

@@ -72,10 +72,8 @@ pub(super) async fn which(args: &Args, known: &Known<'_>) -> Result<Which, CliEr
         let (name, namespace) = typed.split_once('.').unwrap_or((typed, &args.namespace));
         add(&mut which, &known.named(namespace, name).await?);
     }
-    for list in [&mut which.ports] {
-        list.sort_unstable();
-        list.dedup();
-    }
+    which.ports.sort_unstable();
+    which.ports.dedup();
     which.addresses.sort_unstable();
     which.addresses.dedup();
     Ok(which)

@@ -111,6 +111,16 @@ fn a_diagram_has_a_box_a_hop_and_no_stray_character() {
 }
 
 #[test]
+fn a_picture_says_where_our_packet_was_seen() {
+    let mut trace = trace();
+    trace.forward[0].seen_after_nanoseconds = Some(42_900);
+    trace.forward[1].not_seen = true;
+    let text = svg(&trace);
+    assert!(text.contains(">seen after 42 us</text>"), "{text}");
+    assert!(text.contains(">not seen here</text>"), "{text}");
+}
+
+#[test]
 fn a_picture_is_well_formed() {
     let text = svg(&trace());
     assert!(

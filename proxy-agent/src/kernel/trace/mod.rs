@@ -121,14 +121,6 @@ impl Tracer {
         })
     }
 
-    /// The next event that has not been taken.
-    pub fn next(&mut self) -> Option<Event> {
-        let item = self.events.next()?;
-        // SAFETY: the programs put whole events into the ring, which are plain numbers.
-        (item.len() >= size_of::<Event>())
-            .then(|| unsafe { item.as_ptr().cast::<Event>().read_unaligned() })
-    }
-
     /// Events for which there was no room so far.
     #[must_use]
     pub fn lost(&self) -> u64 {
@@ -136,6 +128,18 @@ impl Tracer {
         let lost = map.and_then(|map| PerCpuArray::<_, u64>::try_from(map).ok());
         let counts = lost.and_then(|lost| lost.get(&0, 0).ok());
         counts.map_or(0, |counts| counts.iter().sum())
+    }
+}
+
+/// The events that have not been taken yet; there may be more later.
+impl Iterator for Tracer {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        let item = self.events.next()?;
+        // SAFETY: the programs put whole events into the ring, which are plain numbers.
+        (item.len() >= size_of::<Event>())
+            .then(|| unsafe { item.as_ptr().cast::<Event>().read_unaligned() })
     }
 }
 
