@@ -2,33 +2,19 @@
 
 use std::process::ExitCode;
 
-use clap::Args as ClapArgs;
 use proxy_agent::local::api::Services;
 
 use crate::error::CliError;
 use crate::nodes::Where;
-use crate::print::Form;
-use crate::services::{path, port_name};
+use crate::services::{Args, port_name};
 use crate::table::Table;
-
-/// Arguments of `flatnet endpoints`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Args {
-    /// Those of one Service: NAME, or NAMESPACE/NAME.
-    name: Option<String>,
-    /// Those of one namespace.
-    #[arg(short, long)]
-    namespace: Option<String>,
-    #[command(flatten)]
-    form: Form,
-}
 
 /// Shows them.
 ///
 /// # Errors
 /// [`CliError`].
 pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
-    let path = path(args.name.as_deref(), args.namespace.as_deref());
+    let path = args.path();
     let agents = at.agents().await?;
     loop {
         let mut all = Vec::new();

@@ -46,13 +46,13 @@ enum Command {
     Services(services::Args),
     /// Who may take a Service's traffic, and why or why not.
     #[command(visible_alias = "ep")]
-    Endpoints(endpoints::Args),
+    Endpoints(services::Args),
     /// The conversations that the nodes translate.
     Flows(flows::Args),
     /// What was dropped, why, and where to look.
     Drops(drops::Args),
     /// The path of a packet, hop by hop, with who runs each; and where it dies.
-    Trace(trace::Args),
+    Trace(Box<trace::Args>),
     /// What keeps this node from working, a line each with its remedy. Ends in 0 if nothing does,
     /// in 1 if it works but not in full, in 2 if it does not.
     Doctor(host::HostArgs),

@@ -1,36 +1,29 @@
 //! `flatnet services [NAME]`: what the Services are on a node, from what the kernel holds, and why
 //! nobody answers where nobody does.
 
+#[cfg(test)]
+mod tests;
+mod which;
+
+pub(crate) use which::Which as Args;
+
 use std::process::ExitCode;
 
-use clap::Args as ClapArgs;
 use proxy_agent::kernel::maps::ServiceMaps;
 use proxy_agent::kernel::pins::Pins;
 use proxy_agent::local::api::{Frontend, Port, Service, Services, Side};
 
 use crate::error::CliError;
 use crate::nodes::Where;
-use crate::print::{Form, Output};
+use crate::print::Output;
 use crate::table::Table;
-
-/// Arguments of `flatnet services`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Args {
-    /// One Service: NAME, or NAMESPACE/NAME.
-    name: Option<String>,
-    /// Those of one namespace.
-    #[arg(short, long)]
-    namespace: Option<String>,
-    #[command(flatten)]
-    form: Form,
-}
 
 /// Shows them.
 ///
 /// # Errors
 /// [`CliError`].
 pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
-    let path = path(args.name.as_deref(), args.namespace.as_deref());
+    let path = args.path();
     let agents = at.agents().await?;
     loop {
         let mut all = Vec::new();
@@ -54,32 +47,6 @@ pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
             return Ok(ExitCode::SUCCESS);
         }
     }
-}
-
-/// What is asked for: one Service, by `NAME` or `NAMESPACE/NAME`, those of a namespace, or all.
-pub(crate) fn path(name: Option<&str>, namespace: Option<&str>) -> String {
-    let (namespace, name) = match name.map(|name| (name, name.split_once('/'))) {
-        Some((_, Some((namespace, name)))) => (Some(namespace), Some(name)),
-        _ => (namespace, name),
-    };
-    let pair = |key: &str, value: Option<&str>| Some(format!("{key}={}", encoded(value?)));
-    let pairs = [pair("namespace", namespace), pair("name", name)];
-    let pairs: Vec<String> = pairs.into_iter().flatten().collect();
-    match pairs.is_empty() {
-        true => "/v1/services".to_owned(),
-        false => format!("/v1/services?{}", pairs.join("&")),
-    }
-}
-
-/// A word as a query has it: Kubernetes' names need nothing, other bytes are spelled out.
-fn encoded(word: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
-            char::from(byte).to_string()
-        }
-        other => format!("%{other:02X}"),
-    };
-    word.bytes().map(byte).collect()
 }
 
 fn text(all: &[Services], args: &Args, many: bool) -> String {
@@ -223,133 +190,4 @@ fn nameless(at: &Where, why: &str) -> Result<ExitCode, CliError> {
     }
     print!("{}", table.text());
     Ok(ExitCode::FAILURE)
-}
-
-#[cfg(test)]
-mod tests {
-    use proxy_agent::local::api::{Endpoint, Nobody};
-
-    use super::*;
-
-    fn args(name: Option<&str>, namespace: Option<&str>) -> Args {
-        Args {
-            name: name.map(str::to_owned),
-            namespace: namespace.map(str::to_owned),
-            form: Form {
-                output: Output::Text,
-                watch: false,
-            },
-        }
-    }
-
-    fn web(endpoints: &[&str], nobody: Option<&str>) -> Service {
-        let nobody = nobody.map(|code| Nobody {
-            code: code.to_owned(),
-            words: format!("because of {code}"),
-        });
-        let side = Side {
-            endpoints: endpoints
-                .iter()
-                .map(|at| at.parse().expect("an address"))
-                .collect(),
-            drops: false,
-            nobody,
-        };
-        Service {
-            namespace: "shop".to_owned(),
-            name: "web".to_owned(),
-            unserved: None,
-            affinity_seconds: 0,
-            source_ranges: vec![],
-            ports: vec![Port {
-                name: "http".to_owned(),
-                protocol: "TCP".to_owned(),
-                port: 80,
-                node_port: None,
-                frontends: vec![Frontend {
-                    address: "10.96.0.1".parse().expect("an address"),
-                    port: 80,
-                    kind: "cluster-ip".to_owned(),
-                    programmed: "yes".to_owned(),
-                    inside: side.clone(),
-                    outside: side,
-                    masquerade: true,
-                    limited: false,
-                }],
-                endpoints: vec![Endpoint {
-                    at: "10.244.1.2:8080".parse().expect("an address"),
-                    slice: "web-1".to_owned(),
-                    node: Some("n1".to_owned()),
-                    zone: None,
-                    ready: false,
-                    serving: false,
-                    terminating: false,
-                    takes: false,
-                    why: "not ready".to_owned(),
-                }],
-            }],
-        }
-    }
-
-    fn on(node: &str, service: Service) -> Services {
-        Services {
-            node: node.to_owned(),
-            services: vec![service],
-        }
-    }
-
-    #[test]
-    fn the_question_names_what_is_wanted() {
-        let rows = [
-            (None, None, "/v1/services"),
-            (Some("web"), None, "/v1/services?name=web"),
-            (Some("a/web"), None, "/v1/services?namespace=a&name=web"),
-            (None, Some("a b"), "/v1/services?namespace=a%20b"),
-        ];
-        for (name, namespace, expected) in rows {
-            assert_eq!(path(name, namespace), expected);
-        }
-    }
-
-    #[test]
-    fn a_list_has_a_line_for_each_frontend_and_names_the_node_where_there_are_many() {
-        let all = [on("n1", web(&["10.244.1.2:8080"], None))];
-        let one = "NAMESPACE  NAME  PORT         FRONTEND      ENDPOINTS\n\
-                   shop       web   http:80/tcp  10.96.0.1:80  1\n";
-        assert_eq!(text(&all, &args(None, None), false), one);
-        let many = text(&all, &args(None, None), true);
-        assert!(many.contains("\nn1    shop"), "{many}");
-        let mut other = web(&[], Some("none-ready"));
-        other.ports[0].frontends[0].programmed = "missing".to_owned();
-        let nobody = text(&[on("n1", other)], &args(None, None), false);
-        assert!(
-            nobody.contains("0 (none-ready) [kernel: missing]"),
-            "{nobody}"
-        );
-    }
-
-    #[test]
-    fn one_service_is_told_in_full() {
-        let all = [on("n1", web(&[], Some("none-ready")))];
-        let told = text(&all, &args(Some("web"), None), false);
-        for words in [
-            "shop/web on n1",
-            "10.96.0.1:80 (cluster-ip): 0 (none-ready)",
-            "clients from inside are refused: because of none-ready",
-            "10.244.1.2:8080  n1    web-1  not ready",
-        ] {
-            assert!(told.contains(words), "no {words:?} in\n{told}");
-        }
-        assert!(!told.contains("clients from outside"), "the same:\n{told}");
-        let mut headless = web(&[], None);
-        headless.unserved = Some(Nobody {
-            code: "headless".to_owned(),
-            words: "DNS names its pods".to_owned(),
-        });
-        let told = text(&[on("n1", headless)], &args(Some("web"), None), false);
-        assert!(
-            told.contains("not served here: DNS names its pods"),
-            "{told}"
-        );
-    }
 }

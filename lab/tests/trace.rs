@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use stage::askers::{From, Stage};
 use stage::outside::client_addresses;
-use stage::place::on_fabric;
 use stage::servers::of_family;
 use stage::{PATIENCE, output, told};
 
@@ -295,44 +294,4 @@ fn where_a_path_dies_the_reason_and_the_object_are_named() {
         let named = told["outcome"]["object"].as_str().expect("an object");
         assert!(named.contains(object), "{asked}: {named}");
     }
-}
-
-/// The model arrives, since all that it is made of is as it should be; the packet does not.
-#[test]
-fn a_node_that_is_cut_off_is_seen_by_a_packet_alone() {
-    let Some(stage) = Stage::new("trace-cut") else {
-        return;
-    };
-    let lab = &stage.lab;
-    let asked = ["trace", "pod/on-node2", "pod/web:8080", "-o", "json"];
-    let whole = lab.flatnet(&asked).output().expect("it runs");
-    assert!(whole.status.success(), "{}", told(&whole));
-    let answer: Value = serde_json::from_slice(&whole.stdout).expect("JSON");
-    assert_eq!(
-        answer["observed"]["probe"]["answer"], "answered",
-        "{answer}"
-    );
-    assert_eq!(answer["observed"]["difference"], Value::Null, "{answer}");
-    let seen = |hop: &&Value| hop["seen_after_nanoseconds"].is_u64();
-    let count = |way: &str| {
-        answer[way]
-            .as_array()
-            .expect("hops")
-            .iter()
-            .filter(seen)
-            .count()
-    };
-    // Out of the pod, out of the node, into the other, into its pod; and back.
-    assert_eq!((count("forward"), count("back")), (4, 4), "{answer}");
-    output(on_fabric(lab, "ip link set node1 down"));
-    let cut = lab.flatnet(&asked).output().expect("it runs");
-    assert_eq!(cut.status.code(), Some(1), "{}", told(&cut));
-    let answer: Value = serde_json::from_slice(&cut.stdout).expect("JSON");
-    let difference = answer["observed"]["difference"]
-        .as_str()
-        .expect("they differ");
-    let words = "seen last at eth0 egress of node2, and not at eth0 ingress of node1";
-    assert_eq!(difference, words);
-    let words = answer["outcome"]["words"].as_str().expect("words");
-    assert!(words.contains("the network between the nodes"), "{words}");
 }

@@ -21,6 +21,7 @@ pub mod ownership;
 pub mod pod;
 pub mod socket;
 pub mod source_range;
+pub mod trace;
 pub mod way;
 
 pub use address::{Ip, Port};

@@ -19,6 +19,8 @@ use crate::workspace::Workspace;
 
 /// The crate that is the kernel half.
 const EBPF_CRATE: &str = "proxy-ebpf";
+/// Its second program, see proxy-ebpf/Cargo.toml.
+const TRACE_PROGRAMS: &str = "flatnet-trace";
 /// The compilation target of the kernel half. Little-endian, as every machine we run on.
 const EBPF_TARGET: &str = "bpfel-unknown-none";
 
@@ -48,19 +50,18 @@ pub(crate) fn run(workspace: &Workspace, args: &BuildArgs) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the kernel half and returns where the object is.
+/// Builds the kernel half and returns where the object of the data path is. That of the trace
+/// programs is beside it.
 ///
 /// # Errors
 /// When the compiler or bpf-linker fails.
 pub(crate) fn ebpf(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let step = Step::start("building the eBPF object (proxy-ebpf)");
     process::run(ebpf_cargo(workspace, "build")?.arg("--quiet"))?;
-    let built = ebpf_target_dir(workspace)
-        .join(EBPF_TARGET)
-        .join("release")
-        .join(EBPF_CRATE);
+    let built = ebpf_target_dir(workspace).join(EBPF_TARGET).join("release");
     let object = workspace.programs();
-    install(&built, &object)?;
+    install(&built.join(EBPF_CRATE), &object)?;
+    install(&built.join(TRACE_PROGRAMS), &workspace.trace_programs())?;
     step.done();
     Ok(object)
 }

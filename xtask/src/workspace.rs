@@ -50,6 +50,11 @@ impl Workspace {
         self.target().join("bpf/flatnet-proxy.bpf.o")
     }
 
+    /// The object of the trace programs; the agent looks for it beside the other.
+    pub(crate) fn trace_programs(&self) -> PathBuf {
+        self.programs().with_file_name("flatnet-trace.bpf.o")
+    }
+
     /// Whether a member has this name.
     pub(crate) fn has_package(&self, name: &str) -> bool {
         self.metadata

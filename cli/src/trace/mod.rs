@@ -2,19 +2,26 @@
 //!
 //! `ends` reads what was typed and `resolve` finds out what it is; `walk` is the model, pure over
 //! `facts` that `gather` fetches from the nodes' agents; `probe` sends a packet of our own and
-//! compares, `seen` says where that passed, `why` what the API server knows; `path` is the result
-//! and `show` writes it.
+//! compares, `seen` says where that passed, `freed` where it ended, `judge` how the whole did, `why`
+//! what the API server knows, `fresh` how old that is; `path` is the result and `show` writes it. `follow` is `--watch`.
 
+mod clock;
 mod ends;
 mod facts;
+mod follow;
+mod freed;
+mod fresh;
 mod gather;
+mod judge;
 mod kube;
+mod observed;
 mod path;
 mod probe;
 mod resolve;
 mod seen;
 mod show;
 mod walk;
+mod watches;
 mod why;
 
 use std::process::ExitCode;
@@ -34,12 +41,14 @@ use walk::Walked;
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Who sends: pod/NAME, deploy/NAME, node/NAME, outside, or an address.
-    from: String,
+    #[arg(required_unless_present = "watch")]
+    from: Option<String>,
     /// Where to: the same with a port, svc/NAME[:PORT], NAME.NAMESPACE[:PORT], ADDRESS:PORT.
-    to: String,
-    /// Transport protocol.
-    #[arg(short, long, value_enum, default_value_t)]
-    protocol: Protocol,
+    #[arg(required_unless_present_any = ["watch", "dns"])]
+    to: Option<String>,
+    /// Transport protocol; TCP, or with --watch any.
+    #[arg(short, long, value_enum)]
+    protocol: Option<Protocol>,
     /// The namespace of names that have none.
     #[arg(short, long, default_value = "default")]
     namespace: String,
@@ -49,6 +58,18 @@ pub(crate) struct Args {
     /// The model alone: no packet is sent.
     #[arg(long)]
     explain: bool,
+    /// Looks a name up: a question to the cluster's DNS server, or to TO.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["watch", "protocol"])]
+    dns: Option<String>,
+    /// Bytes of the datagram that is sent, to see whether one of that size arrives.
+    #[arg(long, value_name = "BYTES", default_value_t = 0, conflicts_with_all = ["watch", "dns"])]
+    size: u16,
+    /// Watches real traffic instead, an event a line (with -o json a JSON object a line): of the
+    /// ends that are named, and as the filters say.
+    #[arg(short, long, conflicts_with = "explain")]
+    watch: bool,
+    #[command(flatten)]
+    filter: follow::Filter,
     /// The endpoint that is taken, of several.
     #[arg(long, value_name = "ADDRESS")]
     endpoint: Option<std::net::IpAddr>,
@@ -60,6 +81,20 @@ pub(crate) struct Args {
     output: Output,
     #[command(flatten)]
     server: kube::Server,
+}
+
+/// The cluster's DNS server.
+const DNS: &str = "kube-dns.kube-system:53";
+
+impl Args {
+    fn protocol(&self) -> Protocol {
+        match (self.protocol, &self.dns, self.size) {
+            (Some(protocol), _, _) => protocol,
+            (None, None, 0) => Protocol::default(),
+            // Both are about datagrams.
+            (None, _, _) => Protocol::Udp,
+        }
+    }
 }
 
 /// How to write a path.
@@ -83,17 +118,23 @@ enum Output {
 /// # Errors
 /// [`CliError`] if an end is not known or no agent answers.
 pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
-    let (from, to) = (Named::parse(&args.from)?, Named::parse(&args.to)?);
     let agents = gather::Agents::of(at).await?;
+    let typed_to = args.to.as_deref().or(args.dns.as_ref().map(|_| DNS));
+    let (Some(typed_from), Some(typed_to), false) = (&args.from, typed_to, args.watch) else {
+        return follow::run(&agents, args).await;
+    };
+    let (from, to) = (Named::parse(typed_from)?, Named::parse(typed_to)?);
     let mut observed = None;
     let walked = match resolve::resolve(args, (&from, &to), &agents).await {
         Ok(resolved) => {
             let mut walked = gather::walk(&agents, &resolved).await?;
             if !args.explain {
-                observed = probe::observe(&agents, &resolved.ask, &mut walked).await?;
+                observed =
+                    probe::observe(&agents, &resolved.ask, &resolved.names, &mut walked).await?;
             }
             let client = resolved.client.as_ref();
             why::explain(&mut walked.outcome, client, &resolved.pods).await;
+            fresh::explain(&mut walked.outcome, &agents).await;
             walked
         }
         Err(Unresolved::Failed(error)) => return Err(error),
@@ -104,9 +145,9 @@ pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
         },
     };
     let trace = Trace {
-        from: args.from.clone(),
-        to: args.to.clone(),
-        protocol: args.protocol,
+        from: typed_from.clone(),
+        to: typed_to.to_owned(),
+        protocol: args.protocol(),
         forward: walked.forward,
         back: walked.back,
         outcome: walked.outcome,

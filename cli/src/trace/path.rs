@@ -4,8 +4,9 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use proxy_agent::local::api::Probe;
 use serde::Serialize;
+
+use super::observed::{Observed, Ran};
 
 /// The way of a packet and of its answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,32 +25,6 @@ pub(crate) struct Trace {
     pub(crate) outcome: Outcome,
     /// What a packet of our own did; none where the model alone was asked for.
     pub(crate) observed: Option<Observed>,
-}
-
-/// What one real packet did, beside what the model says.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Observed {
-    /// What came back.
-    pub(crate) probe: Probe,
-    /// What the programs counted as dropped or refused meanwhile.
-    pub(crate) drops: Vec<NodeDrop>,
-    /// Packets of any kind that could not be looked at: ours may have been among them.
-    pub(crate) missed: u64,
-    /// Where model and packet part, in words; none where they agree.
-    pub(crate) difference: Option<String>,
-}
-
-/// Drops on a node while the packet was on its way. (Of any packets: a busy node has others.)
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct NodeDrop {
-    /// The node.
-    pub(crate) node: String,
-    /// The reason's name.
-    pub(crate) reason: String,
-    /// How often.
-    pub(crate) count: u64,
-    /// What it means.
-    pub(crate) words: &'static str,
 }
 
 /// Transport protocol.
@@ -135,6 +110,8 @@ pub(crate) struct Hop {
     pub(crate) seen_after_nanoseconds: Option<u64>,
     /// Whether this is the first hop where it should have been seen and was not.
     pub(crate) not_seen: bool,
+    /// What our program made of it, where the kernel lets programs be watched at their work.
+    pub(crate) ran: Option<Ran>,
 }
 
 /// A kind of place.

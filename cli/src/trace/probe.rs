@@ -1,15 +1,20 @@
 //! One packet of our own, from where the path starts, and what it says of the model: what came
-//! back, and which drops the nodes counted meanwhile.
+//! back, where it was seen, what happened to it, and which drops the nodes counted meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use proxy_agent::local::api::{Count, Probe, Status, Watch, Watched};
+use proxy_agent::local::api::{Count, Probe, Status};
 
+use super::follow::sender;
+use super::freed::freed;
 use super::gather::{Agents, escaped};
-use super::path::{End, Kind, NodeDrop, Observed, Outcome, Protocol, Tuple};
-use super::seen::{self, Sightings};
-use super::walk::{Ask, Source, Walked};
+use super::judge::{judge, too_large};
+use super::observed::{Freed, NodeDrop, Observed};
+use super::path::{End, Tuple};
+use super::seen;
+use super::walk::{Ask, Names, Says, Source, Walked};
+use super::watches::{Seen, Watches, Which};
 use crate::drops;
 use crate::error::CliError;
 
@@ -17,6 +22,7 @@ use crate::error::CliError;
 pub(super) async fn observe(
     agents: &Agents,
     ask: &Ask,
+    names: &Names,
     walked: &mut Walked,
 ) -> Result<Option<Observed>, CliError> {
     let (Source::Pod(node, from) | Source::Process(node, from)) = &ask.source else {
@@ -29,74 +35,92 @@ pub(super) async fn observe(
         from: End::any(*from),
         to: ask.to.into(),
     };
-    let watches = watch(agents, walked, first, ask.protocol).await;
+    let (watches, mut blind) = watch(agents, walked, (ask, first)).await;
     let before = counters(agents).await;
-    let to = escaped(&ask.to.to_string());
-    let path = format!(
-        "/v1/probe?from={from}&to={to}&protocol={}",
-        ask.protocol.name()
-    );
-    let probe: Probe = agent.post(&path).await?;
+    let probe: Probe = agent.post(&path(*from, ask, &ask.says)).await?;
     let drops = moved(&before, &counters(agents).await);
-    let (sightings, missed) = watched(agents, watches).await;
+    let seen = watches.take(agents, false).await;
     let hops = (&mut walked.forward[..], &mut walked.back[..]);
     // Without a port there was no packet.
     let client = probe.from.map(|at| SocketAddr::new(*from, at.port()));
-    let lost = client.and_then(|client| seen::join(hops, first, client, &sightings));
-    let (outcome, difference) = judge(walked, ask.protocol, &probe, &drops);
+    let lost = client.and_then(|client| seen::join(hops, first, client, &seen));
+    let freed = ends(agents, walked, (first, client), (&seen, names));
+    let (mut outcome, difference) = judge(walked, ask, &probe, (&drops, &freed));
+    if let (Says::Bytes(1..), "silent") = (&ask.says, probe.answer.as_str()) {
+        let small: Probe = agent.post(&path(*from, ask, &Says::Bytes(0))).await?;
+        outcome = too_large(walked, ask, &small).unwrap_or(outcome);
+    }
     walked.outcome = outcome;
-    // What was not seen says more than that it was not answered.
-    let difference = lost.or(difference);
+    blind.extend(seen.iter().flat_map(|(node, watched)| {
+        let why = watched.blind.iter();
+        why.map(move |why| format!("{node}: {why}"))
+    }));
     Ok(Some(Observed {
         probe,
         drops,
-        missed,
-        difference,
+        freed,
+        missed: seen.values().map(|watched| watched.missed).sum(),
+        lost: seen.values().map(|watched| watched.lost).sum(),
+        blind,
+        clocks: watches.clocks(),
+        // What was not seen says more than that it was not answered.
+        difference: lost.or(difference),
     }))
 }
 
-/// Has the nodes of the path watch their interfaces; one that cannot is left out.
+fn path(from: IpAddr, ask: &Ask, says: &Says) -> String {
+    let (to, protocol) = (escaped(&ask.to.to_string()), ask.protocol.name());
+    let path = format!("/v1/probe?from={from}&to={to}&protocol={protocol}");
+    match says {
+        Says::Bytes(size) => format!("{path}&size={size}"),
+        Says::Name(name) => format!("{path}&dns={name}"),
+    }
+}
+
+/// Has the nodes of the path watch, and says which do not.
 async fn watch(
     agents: &Agents,
     walked: &Walked,
-    first: Tuple,
-    protocol: Protocol,
-) -> Vec<(String, Watch)> {
+    (ask, first): (&Ask, Tuple),
+) -> (Watches, Vec<String>) {
     let plan = seen::plan(&walked.forward, &walked.back, first);
-    let addresses = listed(&plan.addresses);
-    let mut watches = Vec::new();
-    for (node, pods) in &plan.nodes {
-        let (protocol, pods) = (protocol.name(), listed(pods));
-        let path = format!("/v1/watch?addresses={addresses}&protocol={protocol}&pods={pods}");
-        let Some(agent) = agents.of_node(node) else {
-            continue;
-        };
-        if let Ok(watch) = agent.post(&path).await {
-            watches.push((node.clone(), watch));
-        }
-    }
-    watches
+    let which = Which {
+        addresses: plan.addresses.into_iter().collect(),
+        ports: plan.ports.into_iter().collect(),
+        protocol: Some(ask.protocol.name()),
+        ..Which::default()
+    };
+    let nodes = plan.nodes.into_iter();
+    let nodes = nodes.map(|(node, pods)| (node, pods.into_iter().collect()));
+    Watches::begin(agents, nodes, &which).await
 }
 
-fn listed(addresses: &BTreeSet<IpAddr>) -> String {
-    let words: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    words.join(",")
-}
-
-/// What they saw, and how much they could not look at.
-async fn watched(agents: &Agents, watches: Vec<(String, Watch)>) -> (Sightings, u64) {
-    let (mut sightings, mut missed) = (Sightings::new(), 0);
-    for (node, watch) in watches {
-        let Some(agent) = agents.of_node(&node) else {
-            continue;
-        };
-        let path = format!("/v1/watched?id={}", watch.id);
-        if let Ok(watched) = agent.post::<Watched>(&path).await {
-            missed += watched.missed;
-            sightings.insert(node, watched.sightings);
-        }
+/// Where packets of the conversation ended.
+fn ends(
+    agents: &Agents,
+    walked: &Walked,
+    (first, client): (Tuple, Option<SocketAddr>),
+    (seen, names): (&Seen, &Names),
+) -> Vec<Freed> {
+    let Some(client) = client else {
+        return Vec::new();
+    };
+    let tuples = seen::tuples(&walked.forward, &walked.back, first);
+    let mut all = Vec::new();
+    for (node, watched) in seen {
+        let sender = |interface: &str| sender(agents, node, interface);
+        let own = watched.events.iter().filter(|event| {
+            let mut tuples = tuples.iter();
+            tuples.any(|tuple| seen::is_of(*tuple, (event.from, event.to), client))
+        });
+        let ends = own.filter_map(|event| {
+            let end = freed(node, event, names, sender)?;
+            Some((event.nanoseconds, end))
+        });
+        all.extend(ends);
     }
-    (sightings, missed)
+    all.sort_by_key(|(nanoseconds, _)| *nanoseconds);
+    all.into_iter().map(|(_, end)| end).collect()
 }
 
 type Counters = BTreeMap<String, Vec<Count>>;
@@ -137,168 +161,9 @@ fn moved(before: &Counters, after: &Counters) -> Vec<NodeDrop> {
     after.iter().flat_map(of_node).collect()
 }
 
-/// How it really ends, and where that is not what the model says.
-fn judge(
-    walked: &Walked,
-    protocol: Protocol,
-    probe: &Probe,
-    drops: &[NodeDrop],
-) -> (Outcome, Option<String>) {
-    let model = &walked.outcome;
-    match (probe.answer.as_str(), model) {
-        ("answered", Outcome::NotReached { reason, .. }) => {
-            let last = walked
-                .forward
-                .last()
-                .map_or("its start", |hop| hop.kind.name());
-            let words = format!("the model ends at {last} ({reason}), and the packet was answered");
-            (Outcome::Reached, Some(words))
-        }
-        ("answered", _) => (Outcome::Reached, None),
-        ("failed", _) => {
-            let words = format!(
-                "no packet could be sent: {}",
-                probe.words.as_deref().unwrap_or("no reason is told")
-            );
-            (model.clone(), Some(words))
-        }
-        (_, Outcome::NotReached { .. }) => (model.clone(), None),
-        ("silent", _) if protocol == Protocol::Udp && drops.is_empty() => {
-            let words = "a datagram was sent and nobody answered it; not every server answers \
-                         words that it does not know";
-            let words = words.to_owned();
-            (Outcome::NotKnown { words }, None)
-        }
-        (answer, _) => lost(walked, answer, drops),
-    }
-}
-
-/// The model arrives and the packet did not.
-fn lost(walked: &Walked, answer: &str, drops: &[NodeDrop]) -> (Outcome, Option<String>) {
-    let passes = |node: &str| {
-        let mut hops = walked.forward.iter().chain(&walked.back);
-        hops.any(|hop| hop.node.as_deref() == Some(node))
-    };
-    let (words, object) = match drops.iter().find(|drop| passes(&drop.node)) {
-        Some(drop) => (
-            format!("{} counted {}: {}", drop.node, drop.reason, drop.words),
-            format!("flatnet drops on {}", drop.node),
-        ),
-        None => {
-            let listener = walked.forward.iter().find(|hop| hop.kind == Kind::Listener);
-            let end = listener.map_or("the far end".to_owned(), |hop| hop.place.clone());
-            let words = "no drop of flatnet's was counted on the way: the process, a firewall \
-                         of the pod or node, or the network between the nodes";
-            (words.to_owned(), end)
-        }
-    };
-    let difference = format!("the model arrives, and the packet was {answer}");
-    let outcome = Outcome::NotReached {
-        reason: answer.to_owned(),
-        words,
-        object,
-    };
-    (outcome, Some(difference))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn walked(outcome: Outcome) -> Walked {
-        let hop = super::super::path::Hop {
-            node: Some("n1".to_owned()),
-            kind: Kind::Listener,
-            place: "pod a".to_owned(),
-            owner: "the pod".to_owned(),
-            does: String::new(),
-            change: None,
-            shown_by: None,
-            seen_after_nanoseconds: None,
-            not_seen: false,
-        };
-        Walked {
-            forward: vec![hop],
-            back: vec![],
-            outcome,
-        }
-    }
-
-    fn drop_on(node: &str) -> NodeDrop {
-        NodeDrop {
-            node: node.to_owned(),
-            reason: "no-route".to_owned(),
-            count: 1,
-            words: "no way",
-        }
-    }
-
-    #[test]
-    fn the_packet_decides_and_what_differs_is_told() {
-        let dead = || Outcome::NotReached {
-            reason: "none-ready".to_owned(),
-            words: String::new(),
-            object: String::new(),
-        };
-        let unknown = || Outcome::NotKnown {
-            words: String::new(),
-        };
-        let rows = [
-            (Outcome::Reached, "answered", vec![], "reached", false),
-            (unknown(), "answered", vec![], "reached", false),
-            (dead(), "answered", vec![], "reached", true),
-            (dead(), "refused", vec![], "none-ready", false),
-            (Outcome::Reached, "refused", vec![], "refused", true),
-            (
-                Outcome::Reached,
-                "silent",
-                vec![drop_on("n1")],
-                "silent",
-                true,
-            ),
-            (Outcome::Reached, "failed", vec![], "reached", true),
-        ];
-        for (model, answer, drops, expected, differs) in rows {
-            let probe = Probe {
-                answer: answer.to_owned(),
-                ..Probe::default()
-            };
-            let (outcome, difference) = judge(&walked(model), Protocol::Tcp, &probe, &drops);
-            let seen = match &outcome {
-                Outcome::Reached => "reached",
-                Outcome::NotReached { reason, .. } => reason,
-                Outcome::NotKnown { .. } => "unknown",
-            };
-            assert_eq!(
-                (seen, difference.is_some()),
-                (expected, differs),
-                "{answer}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_drop_on_the_way_is_the_reason_and_one_elsewhere_is_not() {
-        let silent = Probe {
-            answer: "silent".to_owned(),
-            ..Probe::default()
-        };
-        let object = |drops: &[NodeDrop]| match judge(
-            &walked(Outcome::Reached),
-            Protocol::Tcp,
-            &silent,
-            drops,
-        )
-        .0
-        {
-            Outcome::NotReached { object, .. } => object,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(object(&[drop_on("n1")]), "flatnet drops on n1");
-        assert_eq!(object(&[drop_on("n9")]), "pod a");
-        let udp = judge(&walked(Outcome::Reached), Protocol::Udp, &silent, &[]).0;
-        assert!(matches!(udp, Outcome::NotKnown { .. }));
-    }
 
     #[test]
     fn only_what_grew_counts() {

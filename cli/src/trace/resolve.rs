@@ -10,7 +10,7 @@ use super::ends::Named;
 use super::gather::Agents;
 use super::kube::{self, Pod};
 use super::path::Outcome;
-use super::walk::{Ask, Names, Source};
+use super::walk::{Ask, Names, Says, Source};
 use crate::agent::AskError;
 use crate::error::CliError;
 
@@ -48,18 +48,7 @@ pub(super) async fn resolve(
     (from, to): (&Named, &Named),
     agents: &Agents,
 ) -> Result<Resolved, Unresolved> {
-    let client = args.server.client().await;
-    // Without the API server addresses do; names are then not known.
-    let pods = match &client {
-        Some(client) => kube::pods(client).await.unwrap_or_default(),
-        None => Vec::new(),
-    };
-    let look = Look {
-        args,
-        agents,
-        client,
-        pods,
-    };
+    let look = Known::of(args, agents).await;
     let to = look.target(to).await?;
     let source = look.source(from, to.is_ipv6()).await?;
     Ok(Resolved {
@@ -67,23 +56,45 @@ pub(super) async fn resolve(
         ask: Ask {
             source,
             to,
-            protocol: args.protocol,
+            protocol: args.protocol(),
             endpoint: args.endpoint,
             through: args.through.clone(),
+            says: match &args.dns {
+                Some(name) => Says::Name(name.clone()),
+                None => Says::Bytes(args.size),
+            },
         },
         client: look.client,
         pods: look.pods,
     })
 }
 
-struct Look<'a> {
+/// What names mean: asked of the API server, where it is known, and of the agents.
+pub(super) struct Known<'a> {
     args: &'a Args,
     agents: &'a Agents,
     client: Option<Client>,
     pods: Vec<Pod>,
 }
 
-impl Look<'_> {
+impl<'a> Known<'a> {
+    /// Asks for the pods. Without the API server addresses do; names are then not known.
+    pub(super) async fn of(args: &'a Args, agents: &'a Agents) -> Self {
+        let client = args.server.client().await;
+        let pods = match &client {
+            Some(client) => kube::pods(client).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        Self {
+            args,
+            agents,
+            client,
+            pods,
+        }
+    }
+}
+
+impl Known<'_> {
     async fn target(&self, named: &Named) -> Result<SocketAddr, Unresolved> {
         let v6 = self.args.ipv6;
         let (addresses, port) = match named {
@@ -140,7 +151,8 @@ impl Look<'_> {
         }
     }
 
-    fn pod(&self, name: &str) -> Result<&Pod, CliError> {
+    /// The pod of this name, with its namespace before it or that of the arguments.
+    pub(super) fn pod(&self, name: &str) -> Result<&Pod, CliError> {
         let (namespace, name) = name.split_once('/').unwrap_or((&self.args.namespace, name));
         let mut pods = self.pods.iter();
         pods.find(|pod| pod.metadata.name == name && pod.metadata.namespace == namespace)
@@ -181,15 +193,19 @@ impl Look<'_> {
             .ok_or_else(|| not_found(format!("there is no node {name}")))
     }
 
+    /// The Service of this name.
+    pub(super) async fn named(&self, namespace: &str, name: &str) -> Result<Service, CliError> {
+        let found = self.agents.service(namespace, name).await?;
+        found.ok_or_else(|| not_found(format!("there is no Service {namespace}/{name}")))
+    }
+
     async fn service(
         &self,
         namespace: &str,
         name: &str,
         port: Option<&str>,
     ) -> Result<SocketAddr, Unresolved> {
-        let found = self.agents.service(namespace, name).await?;
-        let service =
-            found.ok_or_else(|| not_found(format!("there is no Service {namespace}/{name}")))?;
+        let service = self.named(namespace, name).await?;
         if let Some(unserved) = &service.unserved {
             return Err(Unresolved::Ended(Outcome::NotReached {
                 reason: unserved.code.clone(),
@@ -210,7 +226,7 @@ impl Look<'_> {
     /// The number of a port that was named, numbered, or is the only one.
     fn port(&self, service: &Service, wanted: Option<&str>) -> Result<u16, CliError> {
         let of_protocol = |port: &&proxy_agent::local::api::Port| {
-            port.protocol == self.args.protocol.of_service()
+            port.protocol == self.args.protocol().of_service()
         };
         let ports: Vec<_> = service.ports.iter().filter(of_protocol).collect();
         let found = match wanted {
@@ -238,12 +254,13 @@ impl Look<'_> {
                 service.namespace,
                 service.name,
                 names.join(", "),
-                self.args.protocol.of_service(),
+                self.args.protocol().of_service(),
             ))
         })
     }
 
-    fn names(&self) -> Names {
+    /// What addresses are called.
+    pub(super) fn names(&self) -> Names {
         let pods = self.pods.iter().filter(|pod| !pod.spec.host_network);
         let pods = pods.flat_map(|pod| {
             let name = format!("pod {}/{}", pod.metadata.namespace, pod.metadata.name);

@@ -1,14 +1,16 @@
 //! Where a packet should be seen, by the model, and where it was: the two joined hop by hop. Pure.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use proxy_agent::local::api::Sighting;
+use proxy_agent::local::api::{Event, Sighting, Watched, What};
 
+use super::observed::Ran;
 use super::path::{End, Hop, Kind, Tuple};
-
-/// What nodes saw, by their names.
-pub(super) type Sightings = BTreeMap<String, Vec<Sighting>>;
+use super::watches::Seen;
 
 /// Where and how a hop's packet shows itself to who watches interfaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,66 +23,94 @@ struct Expected {
     tuple: Tuple,
 }
 
-/// What has to be watched: on each node the pods, and every address of the path.
+/// What has to be watched: on each node the pods, and every address and port of the path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) nodes: BTreeMap<String, BTreeSet<IpAddr>>,
     pub(super) addresses: BTreeSet<IpAddr>,
+    pub(super) ports: BTreeSet<u16>,
 }
 
 /// What to watch for these hops of a packet that begins with `first`, and its answer.
 pub(super) fn plan(forward: &[Hop], back: &[Hop], first: Tuple) -> Plan {
     let (there, last) = expected(forward, first);
-    let (home, end) = expected(back, last.reversed());
+    let (home, _) = expected(back, last.reversed());
     let mut plan = Plan::default();
     for one in there.into_iter().chain(home).flatten() {
         plan.nodes.entry(one.node).or_default().extend(one.pod);
-        for end in [one.tuple.from, one.tuple.to] {
-            plan.addresses.insert(end.address);
-        }
     }
-    for tuple in [first, last, end] {
-        plan.addresses.insert(tuple.from.address);
-        plan.addresses.insert(tuple.to.address);
+    for tuple in tuples(forward, back, first) {
+        for end in [tuple.from, tuple.to] {
+            plan.addresses.insert(end.address);
+            plan.ports.extend(end.port);
+        }
     }
     plan
 }
 
-/// Writes into the hops when the packet was seen there, and returns the last hop where it was and
-/// the first where it was not, in words; none if it was seen wherever it could be.
+/// Every tuple that the packet has on its way, and its answer.
+pub(super) fn tuples(forward: &[Hop], back: &[Hop], first: Tuple) -> BTreeSet<Tuple> {
+    let (_, last) = expected(forward, first);
+    let (_, end) = expected(back, last.reversed());
+    let changes = forward.iter().chain(back).filter_map(|hop| hop.change);
+    let changes = changes.flat_map(|change| [change.before, change.after]);
+    let both = |tuple: Tuple| [tuple, tuple.reversed()];
+    changes.chain([first, last, end]).flat_map(both).collect()
+}
+
+/// Writes into the hops when the packet was seen there and what our programs made of it, and returns
+/// the last hop where it was and the first where it was not, or what a program did otherwise than
+/// the model has it, in words; none if it was seen wherever it could be.
 ///
 /// `client` is the end from which it was sent.
 pub(super) fn join(
     (forward, back): (&mut [Hop], &mut [Hop]),
     first: Tuple,
     client: SocketAddr,
-    sightings: &Sightings,
+    seen: &Seen,
 ) -> Option<String> {
     let (there, last) = expected(forward, first);
     let (home, _) = expected(back, last.reversed());
     let places = there.into_iter().chain(home);
-    let mut begun = None;
+    let (mut begun, mut otherwise) = (None, None);
     let mut seen_last = "nowhere".to_owned();
     for (hop, expected) in forward.iter_mut().chain(back).zip(places) {
         let Some(expected) = expected else { continue };
         // A node that was not watched says nothing.
-        let Some(all) = sightings.get(&expected.node) else {
+        let Some(watched) = seen.get(&expected.node) else {
             continue;
         };
         let place = format!("{} of {}", hop.place, expected.node);
-        match all.iter().find(|one| expected.fits(one, client)) {
-            Some(found) => {
-                let start = *begun.get_or_insert(found.nanoseconds);
-                hop.seen_after_nanoseconds = Some(found.nanoseconds.saturating_sub(start));
+        if let Some((ran, after)) = expected.run(watched, hop, client) {
+            otherwise = otherwise.or_else(|| differs(hop, (&place, after), client));
+            hop.ran = Some(ran);
+        }
+        match expected.first(watched, client) {
+            Some(nanoseconds) => {
+                let start = *begun.get_or_insert(nanoseconds);
+                hop.seen_after_nanoseconds = Some(nanoseconds.saturating_sub(start));
                 seen_last = place;
             }
             None => {
                 hop.not_seen = true;
-                return Some(format!("seen last at {seen_last}, and not at {place}"));
+                let words = format!("seen last at {seen_last}, and not at {place}");
+                return otherwise.or(Some(words));
             }
         }
     }
-    None
+    otherwise
+}
+
+/// What a program wrote, where the model has it write something else.
+fn differs(
+    hop: &Hop,
+    (place, after): (&str, (SocketAddr, SocketAddr)),
+    client: SocketAddr,
+) -> Option<String> {
+    let model = hop.change?.after;
+    let (from, to) = after;
+    let words = || format!("at {place} the program wrote {from} > {to}, and not {model}");
+    (!is_of(model, after, client)).then(words)
 }
 
 /// For each hop where its packet shows itself, and the tuple after the last.
@@ -97,8 +127,9 @@ fn expected(hops: &[Hop], first: Tuple) -> (Vec<Option<Expected>>, Tuple) {
         let place = match hop.kind {
             Kind::PodInterface if leaving => Some((Some(tuple.from.address), None, true, tuple)),
             Kind::PodInterface => Some((Some(tuple.to.address), None, false, tuple)),
-            Kind::ToNetwork | Kind::Tunnel => Some((None, interface(), true, tuple)),
+            Kind::ToPod | Kind::ToNetwork | Kind::Tunnel => Some((None, interface(), true, tuple)),
             // Whoever watches sees it before the program does.
+            Kind::FromPod => Some((None, interface(), false, before)),
             Kind::FromNetwork if !hop.does.starts_with("turned round") => {
                 Some((None, interface(), false, before))
             }
@@ -119,14 +150,81 @@ fn expected(hops: &[Hop], first: Tuple) -> (Vec<Option<Expected>>, Tuple) {
 }
 
 impl Expected {
-    fn fits(&self, seen: &Sighting, client: SocketAddr) -> bool {
-        let interface = self.interface.as_ref();
-        seen.pod == self.pod
-            && seen.outgoing == self.outgoing
-            && interface.is_none_or(|name| *name == seen.interface)
-            && end_fits(self.tuple.from, seen.from, client)
-            && end_fits(self.tuple.to, seen.to, client)
+    /// When it was seen first, by packet socket or event.
+    fn first(&self, watched: &Watched, client: SocketAddr) -> Option<u64> {
+        let sightings = watched.sightings.iter();
+        let mut seen = sightings.filter(|one| self.fits(one, client));
+        let events = watched.events.iter();
+        let mut told = events.filter(|one| self.fits_event(one, client));
+        let times = [
+            seen.next().map(|one| one.nanoseconds),
+            told.next().map(|one| one.nanoseconds),
+        ];
+        times.into_iter().flatten().min()
     }
+
+    fn fits(&self, seen: &Sighting, client: SocketAddr) -> bool {
+        self.is_at(seen.pod, &seen.interface)
+            && seen.outgoing == self.outgoing
+            && is_of(self.tuple, (seen.from, seen.to), client)
+    }
+
+    fn fits_event(&self, seen: &Event, client: SocketAddr) -> bool {
+        let outgoing = match seen.what {
+            What::Received => false,
+            What::Sent => true,
+            _ => return false,
+        };
+        self.is_at(seen.pod, &seen.interface)
+            && outgoing == self.outgoing
+            && is_of(self.tuple, (seen.from, seen.to), client)
+    }
+
+    fn is_at(&self, pod: Option<IpAddr>, interface: &str) -> bool {
+        let named = self.interface.as_ref();
+        pod == self.pod && named.is_none_or(|name| name == interface)
+    }
+
+    /// The run of the hop's program on the packet, and what tuple it left.
+    fn run(
+        &self,
+        watched: &Watched,
+        hop: &Hop,
+        client: SocketAddr,
+    ) -> Option<(Ran, (SocketAddr, SocketAddr))> {
+        let program = hop.kind.name().replace('-', "_");
+        let before = hop.change.map_or(self.tuple, |change| change.before);
+        watched.events.iter().find_map(|event| match &event.what {
+            What::Program {
+                name,
+                verdict,
+                nanoseconds,
+                after_from,
+                after_to,
+                counters,
+            } if *name == program
+                && self.is_at(event.pod, &event.interface)
+                && is_of(before, (event.from, event.to), client) =>
+            {
+                let ran = Ran {
+                    nanoseconds: *nanoseconds,
+                    verdict: verdict.clone(),
+                    counters: counters.clone(),
+                };
+                Some((ran, (*after_from, *after_to)))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Whether a packet has this tuple, in a conversation of that client's.
+pub(super) fn is_of(
+    tuple: Tuple,
+    (from, to): (SocketAddr, SocketAddr),
+    client: SocketAddr,
+) -> bool {
+    end_fits(tuple.from, from, client) && end_fits(tuple.to, to, client)
 }
 
 fn end_fits(end: End, seen: SocketAddr, client: SocketAddr) -> bool {
@@ -134,143 +232,4 @@ fn end_fits(end: End, seen: SocketAddr, client: SocketAddr) -> bool {
     let chosen = (client.ip() == seen.ip()).then(|| client.port());
     let port = end.port.or(chosen);
     end.address == seen.ip() && port.is_none_or(|port| port == seen.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trace::path::Change;
-
-    fn at(text: &str) -> SocketAddr {
-        text.parse().expect("an address")
-    }
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().expect("an address")
-    }
-
-    fn tuple(from: End, to: &str) -> Tuple {
-        Tuple {
-            from,
-            to: at(to).into(),
-        }
-    }
-
-    fn hop(node: Option<&str>, kind: Kind, place: &str) -> Hop {
-        Hop {
-            node: node.map(str::to_owned),
-            kind,
-            place: place.to_owned(),
-            owner: String::new(),
-            does: String::new(),
-            change: None,
-            shown_by: None,
-            seen_after_nanoseconds: None,
-            not_seen: false,
-        }
-    }
-
-    fn first() -> Tuple {
-        tuple(End::any(ip("10.244.1.2")), "10.96.0.1:80")
-    }
-
-    /// A pod on n1 asks a Service whose endpoint is on n2.
-    fn forward() -> Vec<Hop> {
-        let mut program = hop(Some("n1"), Kind::FromPod, "fn1 ingress");
-        program.change = Some(Change {
-            before: first(),
-            after: tuple(End::any(ip("10.244.1.2")), "10.244.2.2:8080"),
-        });
-        vec![
-            hop(Some("n1"), Kind::Application, "a"),
-            hop(Some("n1"), Kind::PodInterface, "a"),
-            program,
-            hop(Some("n1"), Kind::Stack, "routes"),
-            hop(Some("n1"), Kind::ToNetwork, "eth0 egress"),
-            hop(None, Kind::Fabric, "between"),
-            hop(Some("n2"), Kind::FromNetwork, "eth0 ingress"),
-            hop(Some("n2"), Kind::PodInterface, "b"),
-            hop(Some("n2"), Kind::Listener, "b"),
-        ]
-    }
-
-    fn seen(pod: Option<&str>, interface: &str, outgoing: bool, to: &str, at_: u64) -> Sighting {
-        Sighting {
-            nanoseconds: at_,
-            pod: pod.map(ip),
-            interface: interface.to_owned(),
-            outgoing,
-            from: at("10.244.1.2:40000"),
-            to: at(to),
-        }
-    }
-
-    fn all() -> Sightings {
-        let n1 = vec![
-            seen(Some("10.244.1.2"), "eth0", true, "10.96.0.1:80", 1_000),
-            seen(None, "eth0", true, "10.244.2.2:8080", 1_400),
-        ];
-        let n2 = vec![
-            seen(None, "eth0", false, "10.244.2.2:8080", 2_000),
-            seen(Some("10.244.2.2"), "eth0", false, "10.244.2.2:8080", 2_500),
-        ];
-        Sightings::from([("n1".to_owned(), n1), ("n2".to_owned(), n2)])
-    }
-
-    fn joined(sightings: &Sightings, client: &str) -> (Vec<Hop>, Option<String>) {
-        let mut hops = forward();
-        let client = at(client);
-        let difference = join((&mut hops, &mut []), first(), client, sightings);
-        (hops, difference)
-    }
-
-    #[test]
-    fn each_wire_on_the_way_says_when_the_packet_passed() {
-        let (hops, difference) = joined(&all(), "10.244.1.2:40000");
-        assert_eq!(difference, None);
-        let times: Vec<_> = hops
-            .iter()
-            .filter_map(|hop| hop.seen_after_nanoseconds)
-            .collect();
-        assert_eq!(times, [0, 400, 1_000, 1_500]);
-    }
-
-    #[test]
-    fn the_first_place_where_it_is_missing_is_marked() {
-        let mut lost = all();
-        lost.insert("n2".to_owned(), vec![]);
-        let (hops, difference) = joined(&lost, "10.244.1.2:40000");
-        let words = "seen last at eth0 egress of n1, and not at eth0 ingress of n2";
-        assert_eq!(difference.as_deref(), Some(words));
-        let marked: Vec<_> = hops.iter().map(|hop| hop.not_seen).collect();
-        assert_eq!(marked.iter().position(|mark| *mark), Some(6));
-        assert_eq!(marked.iter().filter(|mark| **mark).count(), 1);
-    }
-
-    #[test]
-    fn a_packet_from_another_port_is_another_packet() {
-        let (_, difference) = joined(&all(), "10.244.1.2:40001");
-        assert_eq!(
-            difference.as_deref(),
-            Some("seen last at nowhere, and not at a of n1")
-        );
-    }
-
-    #[test]
-    fn a_node_that_was_not_watched_is_no_difference() {
-        let mut half = all();
-        half.remove("n2");
-        let (_, difference) = joined(&half, "10.244.1.2:40000");
-        assert_eq!(difference, None);
-    }
-
-    #[test]
-    fn pods_and_addresses_of_the_path_are_watched() {
-        let plan = plan(&forward(), &[], first());
-        let of = |node: &str| plan.nodes[node].iter().copied().collect::<Vec<_>>();
-        assert_eq!(of("n1"), [ip("10.244.1.2")]);
-        assert_eq!(of("n2"), [ip("10.244.2.2")]);
-        let addresses = ["10.96.0.1", "10.244.1.2", "10.244.2.2"].map(ip);
-        assert_eq!(plan.addresses, BTreeSet::from(addresses));
-    }
 }

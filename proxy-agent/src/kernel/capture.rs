@@ -9,22 +9,19 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::mem;
-use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use proxy_abi::FlowKey;
 
 use self::head::tuple;
 use super::ask;
+use super::lease::Lease;
 use super::spaces::Space;
+use super::trace::Wanted;
 
-/// Nobody watches for longer, also if he forgets to stop.
-const LONGEST: Duration = Duration::from_secs(15);
 /// How long a look at the socket lasts.
 const LOOK: libc::timeval = libc::timeval {
     tv_sec: 0,
@@ -34,17 +31,8 @@ const LOOK: libc::timeval = libc::timeval {
 const HEAD: usize = 96;
 /// What the kernel may keep for us until we read it.
 const BUFFER: libc::c_int = 8 << 20;
-/// A path has a few packets.
-const MOST: usize = 2_000;
-
-/// Which packets: of this protocol, between two of these addresses.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// IP protocol number.
-    pub protocol: u8,
-    /// The addresses.
-    pub addresses: Vec<IpAddr>,
-}
+/// A path has a few packets; who follows traffic takes them in time.
+const MOST: usize = 10_000;
 
 /// A packet at an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,10 +56,10 @@ pub struct Taken {
     pub missed: u64,
 }
 
-/// A look that goes on.
+/// A look that goes on, until it is stopped or nobody has asked for a while.
 pub struct Capture {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Taken>,
+    held: Arc<Lease<Taken>>,
+    thread: JoinHandle<()>,
 }
 
 impl Capture {
@@ -82,22 +70,26 @@ impl Capture {
     pub fn start(space: &Space, wanted: Wanted) -> io::Result<Self> {
         let pid = space.pids.first().ok_or(io::ErrorKind::NotFound)?;
         let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
-        let stop = Arc::new(AtomicBool::new(false));
+        let held = Arc::new(Lease::default());
         let (ready, opened) = sync_channel(1);
-        let stopped = stop.clone();
-        let thread = thread::spawn(move || {
-            let socket = ask::enter(&namespace).and_then(|()| open());
-            let (socket, told) = match socket {
-                Ok(socket) => (Some(socket), Ok(())),
-                Err(error) => (None, Err(error)),
-            };
-            _ = ready.send(told);
-            socket.map_or_else(Taken::default, |socket| look(&socket, &wanted, &stopped))
+        let kept = held.clone();
+        let thread = thread::spawn(move || match ask::enter(&namespace).and_then(|()| open()) {
+            Ok(socket) => {
+                _ = ready.send(Ok(()));
+                look(&socket, &wanted, &kept);
+            }
+            Err(error) => _ = ready.send(Err(error)),
         });
         opened
             .recv()
             .unwrap_or_else(|_| Err(io::Error::other("the thread that looks broke")))?;
-        Ok(Self { stop, thread })
+        Ok(Self { held, thread })
+    }
+
+    /// What was seen since the last call; it goes on.
+    #[must_use]
+    pub fn take(&self) -> Taken {
+        self.held.take()
     }
 
     /// Whether it has ended by itself.
@@ -109,8 +101,9 @@ impl Capture {
     /// Ends it; waits for the rest for a moment.
     #[must_use]
     pub fn stop(self) -> Taken {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_default()
+        self.held.end();
+        _ = self.thread.join();
+        self.held.take()
     }
 }
 
@@ -142,26 +135,28 @@ fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) -> io::Result<()> {
     }
 }
 
-fn look(socket: &OwnedFd, wanted: &Wanted, stop: &AtomicBool) -> Taken {
-    let until = Instant::now() + LONGEST;
-    let mut taken = Taken::default();
+fn look(socket: &OwnedFd, wanted: &Wanted, held: &Lease<Taken>) {
     let mut names = BTreeMap::new();
-    while Instant::now() < until {
+    loop {
         // Read before the last look, so that what came before the stop is seen.
-        let last = stop.load(Ordering::Relaxed);
+        let last = held.is_over();
         match next(socket) {
             Some(packet) => {
                 let found = sighting(&packet, wanted, &mut names);
-                if taken.sightings.len() < MOST {
-                    taken.sightings.extend(found);
-                }
+                held.with(|taken| match taken.sightings.len() < MOST {
+                    true => taken.sightings.extend(found),
+                    false => taken.missed += u64::from(found.is_some()),
+                });
             }
             None if last => break,
             None => {}
         }
+        // What never pauses is left in the midst of it.
+        if held.is_forgotten() {
+            break;
+        }
     }
-    taken.missed = missed(socket);
-    taken
+    held.with(|taken| taken.missed += missed(socket));
 }
 
 /// A packet as the socket gives it.
@@ -228,11 +223,8 @@ fn sighting(
 ) -> Option<Sighting> {
     let head = packet.bytes.get(..packet.length.min(HEAD))?;
     let tuple = tuple(head)?;
-    let ends = [tuple.source, tuple.destination].map(IpAddr::from);
-    let ours =
-        tuple.protocol == wanted.protocol && ends.iter().all(|end| wanted.addresses.contains(end));
     let index = packet.from.sll_ifindex;
-    ours.then(|| Sighting {
+    wanted.fits(&tuple).then(|| Sighting {
         interface: names.entry(index).or_insert_with(|| name(index)).clone(),
         outgoing: packet.from.sll_pkttype == libc::PACKET_OUTGOING,
         tuple,

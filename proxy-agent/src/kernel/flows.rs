@@ -5,6 +5,7 @@ use aya::maps::{HashMap, Map, MapData, MapError};
 use proxy_abi::ownership::map;
 use proxy_abi::{Flow, FlowKey};
 
+use super::clock;
 use super::maps::{MapsError, removed};
 use super::pins::Pins;
 use super::walk::{Use, read, walk};
@@ -17,15 +18,7 @@ const LITTLE: u64 = 32;
 /// The time as flows note it.
 #[must_use]
 pub fn now() -> u32 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the struct is whole and alive for the call, which cannot fail for this clock.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let rest = u64::try_from(time.tv_nsec).unwrap_or_default();
-    Flow::time(seconds * 1_000_000_000 + rest)
+    Flow::time(clock::monotonic())
 }
 
 /// One of the two maps.

@@ -17,6 +17,8 @@ pub struct Listener {
     pub pid: Option<u32>,
     /// Its name (`/proc/PID/comm`).
     pub name: Option<String>,
+    /// Whether it is stopped.
+    pub stopped: bool,
 }
 
 /// A line of the kernel's table.
@@ -56,6 +58,7 @@ pub fn at(space: &Space, number: u8, address: IpAddr, port: u16) -> Option<Liste
     Some(Listener {
         address: found.address,
         name: pid.and_then(name),
+        stopped: pid.is_some_and(is_stopped),
         pid,
     })
 }
@@ -117,6 +120,14 @@ fn holds(pid: u32, inode: u64) -> bool {
         .flatten()
         .filter_map(|file| fs::read_link(file.path()).ok())
         .any(|target| target.as_os_str() == wanted.as_str())
+}
+
+/// Whether no thread of it runs until somebody says so: `T` or `t` behind the name, which may have
+/// any character in it (proc_pid_stat(5)).
+fn is_stopped(pid: u32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = text.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    state.starts_with(['T', 't'])
 }
 
 fn name(pid: u32) -> Option<String> {

@@ -9,6 +9,7 @@ pub mod api;
 
 pub mod flows;
 pub mod kernel;
+pub mod lookup;
 pub mod node;
 pub mod services;
 pub mod sockets;

@@ -1,14 +1,15 @@
 //! Sockets in the network namespaces of the node and its pods: who listens, and one that asks.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use proxy_abi::protocol;
 
 use super::api::{Listener, Probe};
 use super::kernel::LookError;
-use crate::kernel::ask::{self, Asked};
+use super::lookup;
+use crate::kernel::ask::{self, Asked, Question};
 use crate::kernel::pins::Pins;
 use crate::kernel::routes::Netlink;
 use crate::kernel::spaces::{self, Space};
@@ -33,6 +34,7 @@ pub async fn listener(
         listens: found.is_some(),
         bound: found.as_ref().map(|one| one.address),
         pid: found.as_ref().and_then(|one| one.pid),
+        stopped: found.as_ref().is_some_and(|one| one.stopped),
         process: found.and_then(|one| one.name),
     })
 }
@@ -79,14 +81,13 @@ async fn space_of(
 /// [`LookError`].
 pub async fn probe(
     from: IpAddr,
-    to: SocketAddr,
-    tcp: bool,
+    question: Question,
     pins: &Pins,
     netlink: &Netlink,
 ) -> Result<Probe, LookError> {
     let space = space_of(from, pins, netlink).await?;
     let asked = match space {
-        Some(space) => tokio::task::spawn_blocking(move || ask::ask(&space, to, tcp)).await,
+        Some(space) => tokio::task::spawn_blocking(move || ask::ask(&space, question)).await,
         None => Ok(Err(io::ErrorKind::NotFound.into())),
     };
     let asked = asked.unwrap_or_else(|broken| Err(io::Error::other(broken)));
@@ -94,6 +95,7 @@ pub async fn probe(
         answer: ask::Answer::Failed,
         took: Duration::ZERO,
         from: None,
+        heard: Vec::new(),
         words: Some(error.to_string()),
     });
     Ok(Probe {
@@ -108,5 +110,6 @@ pub async fn probe(
         milliseconds: asked.took.as_secs_f64() * 1000.0,
         from: asked.from,
         words: asked.words,
+        lookup: lookup::told(&asked.heard),
     })
 }

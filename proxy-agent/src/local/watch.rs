@@ -1,15 +1,19 @@
-//! Watches: a capture in the node's namespace and one in each of some pods'.
+//! Watches: the trace programs, and packet sockets in the node's namespace and in those of pods.
+
+mod told;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use proxy_abi::{Ip, Port};
-
-use super::api::{Sighting, Watched};
-use crate::kernel::capture::{self, Capture, Wanted};
+use super::api::Watched;
+use crate::kernel::capture::Capture;
+use crate::kernel::clock;
+use crate::kernel::pins::Pins;
 use crate::kernel::spaces::Space;
+use crate::kernel::trace::{Follow, Wanted};
+use told::Told;
 
 /// The watches that nobody has ended.
 #[derive(Default)]
@@ -18,60 +22,106 @@ pub struct Watches(Mutex<Held>);
 #[derive(Default)]
 struct Held {
     last: u64,
-    all: BTreeMap<u64, Vec<(Option<IpAddr>, Capture)>>,
+    all: BTreeMap<u64, Watch>,
+}
+
+/// Where the trace programs are and what they are to see.
+pub struct Sight<'a> {
+    /// The data path's object.
+    pub programs: &'a Path,
+    /// Of this node.
+    pub pins: &'a Pins,
+    /// Which packets.
+    pub wanted: &'a Wanted,
+    /// In these namespaces, those of pods with their addresses.
+    pub spaces: Vec<(Option<IpAddr>, Space)>,
+    /// Whether packet sockets look too, and not only where there are no events.
+    pub sockets: bool,
+}
+
+struct Watch {
+    captures: Vec<(Option<IpAddr>, Capture)>,
+    follow: Option<Follow>,
+    told: Told,
 }
 
 impl Watches {
-    /// Begins one in these namespaces, those of pods with their addresses. Forgets those that have
-    /// ended by themselves.
-    ///
-    /// # Errors
-    /// If one of the captures cannot begin.
-    pub fn start(&self, spaces: Vec<(Option<IpAddr>, Space)>, wanted: &Wanted) -> io::Result<u64> {
-        let begin = |(pod, space): (Option<IpAddr>, Space)| {
-            let capture = Capture::start(&space, wanted.clone())?;
-            Ok((pod, capture))
-        };
-        let captures = spaces.into_iter().map(begin).collect::<io::Result<_>>()?;
+    /// Begins one; what of it cannot begin is said with what it sees. Forgets those that have ended
+    /// by themselves.
+    pub fn start(&self, sight: Sight<'_>) -> u64 {
+        let watch = Watch::start(sight);
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.all.retain(|_, captures: &mut Vec<(_, Capture)>| {
-            captures.iter().any(|(_, one)| !one.is_over())
-        });
+        held.all.retain(|_, watch| !watch.is_over());
         held.last += 1;
         let id = held.last;
-        held.all.insert(id, captures);
-        Ok(id)
+        held.all.insert(id, watch);
+        id
     }
 
-    /// Ends one; `None` if there is none of that number. Blocks for a moment.
+    /// What one has seen since it was last asked, or until it is ended; `None` if there is none of
+    /// that number. Blocks for a moment.
     #[must_use]
-    pub fn stop(&self, id: u64) -> Option<Watched> {
-        let captures = {
-            let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            held.all.remove(&id)?
-        };
-        let mut watched = Watched::default();
-        for (pod, capture) in captures {
-            let taken = capture.stop();
-            watched.missed += taken.missed;
-            let told = |one: capture::Sighting| told(pod, one);
-            watched
-                .sightings
-                .extend(taken.sightings.into_iter().map(told));
+    pub fn take(&self, id: u64, goes_on: bool) -> Option<Watched> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if goes_on {
+            return held.all.get(&id).map(Watch::take);
         }
-        watched.sightings.sort_by_key(|one| one.nanoseconds);
-        Some(watched)
+        let watch = held.all.remove(&id)?;
+        drop(held);
+        Some(watch.stop())
     }
 }
 
-fn told(pod: Option<IpAddr>, one: capture::Sighting) -> Sighting {
-    let socket = |(ip, port): (Ip, Port)| SocketAddr::new(ip.into(), port.number());
-    Sighting {
-        nanoseconds: one.nanoseconds,
-        pod,
-        interface: one.interface,
-        outgoing: one.outgoing,
-        from: socket(one.tuple.from()),
-        to: socket(one.tuple.towards()),
+impl Watch {
+    fn start(sight: Sight<'_>) -> Self {
+        let mut told = Told::new(&sight.spaces);
+        let inodes = told.inodes();
+        let follow = match Follow::start(sight.programs, sight.pins, sight.wanted, &inodes) {
+            Ok(follow) => {
+                told.blind.extend(follow.unwatched.clone());
+                Some(follow)
+            }
+            Err(error) => {
+                told.blind.push(error.to_string());
+                None
+            }
+        };
+        // Packets at interfaces are no drops.
+        let sockets = sight.sockets || (follow.is_none() && !sight.wanted.only_drops);
+        let mut captures = Vec::new();
+        for (pod, space) in told.spaces(&sight.spaces).filter(|_| sockets) {
+            match Capture::start(space, sight.wanted.clone()) {
+                Ok(capture) => captures.push((pod, capture)),
+                Err(error) => told.blind.push(format!(
+                    "no packet socket in the network namespace of {}: {error}",
+                    pod.map_or("the node".to_owned(), |pod| format!("pod {pod}")),
+                )),
+            }
+        }
+        Self {
+            captures,
+            follow,
+            told,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.captures.iter().all(|(_, one)| one.is_over())
+            && self.follow.as_ref().is_none_or(Follow::is_over)
+    }
+
+    fn take(&self) -> Watched {
+        let captured = self.captures.iter().map(|(pod, one)| (*pod, one.take()));
+        let followed = self.follow.as_ref().map(Follow::take);
+        self.told.all(captured, followed, clock::offset())
+    }
+
+    fn stop(self) -> Watched {
+        let captured = self
+            .captures
+            .into_iter()
+            .map(|(pod, one)| (pod, one.stop()));
+        let followed = self.follow.map(Follow::stop);
+        self.told.all(captured, followed, clock::offset())
     }
 }

@@ -18,7 +18,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// Where programs are in the image: its PATH.
 pub(super) const PROGRAM_FOLDER: &str = "usr/bin";
 /// Where the agent looks for the eBPF object.
-const OBJECT: &str = "usr/lib/flatnet/flatnet-proxy.bpf.o";
+const OBJECTS: &str = "usr/lib/flatnet";
 const LICENCES: [&str; 2] = ["LICENSE", "LICENSE-GPL-2.0"];
 const LICENCE_FOLDER: &str = "usr/share/doc/flatnet";
 
@@ -59,7 +59,10 @@ impl Files {
             let to = root.join(PROGRAM_FOLDER).join(name);
             put(&binaries.join(name), &to, 0o755)?;
         }
-        put(&workspace.programs(), &root.join(OBJECT), 0o644)?;
+        for object in [workspace.programs(), workspace.trace_programs()] {
+            let name = object.file_name().context("a file")?;
+            put(&object, &root.join(OBJECTS).join(name), 0o644)?;
+        }
         for name in LICENCES {
             let to = root.join(LICENCE_FOLDER).join(name);
             put(&workspace.root().join(name), &to, 0o644)?;

@@ -11,7 +11,10 @@ pub(super) use mermaid::mermaid;
 pub(super) use svg::svg;
 pub(super) use text::text;
 
-use super::path::{Hop, Observed, Outcome, Trace};
+use std::collections::BTreeMap;
+
+use super::observed::{Freed, NodeClock, Observed};
+use super::path::{Hop, Outcome, Trace};
 
 /// A word a hop, on two lines, and the outcome.
 pub(super) fn short(trace: &Trace) -> String {
@@ -42,6 +45,14 @@ fn outcome(outcome: &Outcome) -> String {
 /// What the packet did, a line a fact.
 fn observed(observed: &Observed) -> Vec<String> {
     let probe = &observed.probe;
+    let looked_up = probe.lookup.as_ref().map(|lookup| {
+        let addresses: Vec<String> = lookup.addresses.iter().map(ToString::to_string).collect();
+        format!(
+            "the DNS server says: {} {}",
+            lookup.code,
+            addresses.join(", ")
+        )
+    });
     let mut lines = vec![format!(
         "a packet of our own was {} after {:.1} ms{}",
         match probe.answer.as_str() {
@@ -54,6 +65,23 @@ fn observed(observed: &Observed) -> Vec<String> {
             None => String::new(),
         }
     )];
+    lines.extend(looked_up.map(|line| line.trim_end().to_owned()));
+    // A conversation that went well has packets that end, too.
+    let well = probe.answer == "answered";
+    let freed = observed.freed.iter().filter(|_| !well);
+    lines.extend(freed.map(|end| {
+        let by = end.function.as_ref();
+        let by = by.map_or(String::new(), |by| format!(" ({by})"));
+        let Freed {
+            node,
+            place,
+            reason,
+            words,
+            packet,
+            ..
+        } = end;
+        format!("{node} dropped {packet} at {place}: {reason}{by}: {words}")
+    }));
     let drops = observed.drops.iter();
     lines.extend(drops.map(|drop| {
         let (node, count, reason) = (&drop.node, drop.count, &drop.reason);
@@ -62,11 +90,47 @@ fn observed(observed: &Observed) -> Vec<String> {
             drop.words
         )
     }));
+    lines.extend(clocks(observed));
+    lines.extend(gaps(observed));
     lines.extend(
         observed
             .difference
             .iter()
             .map(|words| format!("differs: {words}")),
     );
+    lines
+}
+
+fn clocks(observed: &Observed) -> impl Iterator<Item = String> {
+    let told = |clock: &NodeClock| {
+        let micros = clock.ahead_nanoseconds / 1_000;
+        let within = clock.within_nanoseconds / 1_000;
+        let node = &clock.node;
+        format!("the clock of {node} is ahead by {micros} us, give or take {within}: corrected")
+    };
+    observed.clocks.iter().map(told)
+}
+
+/// What was not looked at, and why.
+fn gaps(observed: &Observed) -> Vec<String> {
+    let mut lines = Vec::new();
+    if observed.missed > 0 {
+        let missed = observed.missed;
+        lines.push(format!(
+            "{missed} packets went by too fast to be looked at: ours may have been among them"
+        ));
+    }
+    if observed.lost > 0 {
+        let lost = observed.lost;
+        lines.push(format!("there was no room for {lost} events of it"));
+    }
+    // Nodes that say the same say it together.
+    let mut by_reason = BTreeMap::<&str, Vec<&str>>::new();
+    for line in &observed.blind {
+        let (node, why) = line.split_once(": ").unwrap_or(("", line));
+        by_reason.entry(why).or_default().push(node);
+    }
+    let parts = by_reason.into_iter();
+    lines.extend(parts.map(|(why, nodes)| format!("seen in part on {}: {why}", nodes.join(", "))));
     lines
 }

@@ -126,6 +126,13 @@ fn hop_box(hop: &Hop, (left, top): (usize, usize), band: &str) -> String {
         left + BOX_WIDTH - 10,
         top + 19
     );
+    if let Some((colour, seen)) = seen(hop) {
+        text += &format!(
+            "<text x=\"{}\" y=\"{}\" font-size=\"10\" fill=\"{colour}\" text-anchor=\"end\">{seen}</text>\n",
+            left + BOX_WIDTH - 10,
+            top + 56
+        );
+    }
     text += &words(inner, top + 38, 11, "#4a5568", &cut(&hop.does));
     if let Some(change) = hop.change {
         let change = format!("{}  \u{21d2}  {}", change.before, change.after);
@@ -140,6 +147,14 @@ fn hop_box(hop: &Hop, (left, top): (usize, usize), band: &str) -> String {
         );
     }
     text
+}
+
+/// Whether our packet was seen there, and when.
+fn seen(hop: &Hop) -> Option<(&'static str, String)> {
+    match (hop.not_seen, hop.seen_after_nanoseconds) {
+        (true, _) => Some(("#c53030", "not seen here".to_owned())),
+        (false, after) => Some(("#2f855a", format!("seen after {} us", after? / 1_000))),
+    }
 }
 
 fn words(x: usize, y: usize, size: usize, colour: &str, text: &str) -> String {

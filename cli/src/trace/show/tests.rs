@@ -17,6 +17,7 @@ fn hop(node: Option<&str>, kind: Kind, place: &str) -> Hop {
         shown_by: Some("ip link".to_owned()),
         seen_after_nanoseconds: None,
         not_seen: false,
+        ran: None,
     }
 }
 
@@ -107,6 +108,16 @@ fn a_diagram_has_a_box_a_hop_and_no_stray_character() {
     ] {
         assert!(text.contains(words), "no {words:?} in\n{text}");
     }
+}
+
+#[test]
+fn a_picture_says_where_our_packet_was_seen() {
+    let mut trace = trace();
+    trace.forward[0].seen_after_nanoseconds = Some(42_900);
+    trace.forward[1].not_seen = true;
+    let text = svg(&trace);
+    assert!(text.contains(">seen after 42 us</text>"), "{text}");
+    assert!(text.contains(">not seen here</text>"), "{text}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use super::{observed, outcome};
+use crate::trace::observed::Ran;
 use crate::trace::path::{Change, Hop, Outcome, Trace};
 
 /// Columns of a line.
@@ -64,6 +65,17 @@ fn one(number: usize, hop: &Hop, paint: Paint) -> String {
             "{}\n",
             paint.green(&format!("{:INDENT$}seen after {micros} us", ""))
         );
+    }
+    if let Some(ran) = &hop.ran {
+        let Ran {
+            nanoseconds,
+            verdict,
+            counters,
+        } = ran;
+        let counters = counters.join(", ");
+        let line = format!("ran {nanoseconds} ns: {verdict} {counters}");
+        let line = format!("{:INDENT$}{}", "", line.trim_end());
+        text += &format!("{}\n", paint.green(&line));
     }
     if hop.not_seen {
         text += &format!(

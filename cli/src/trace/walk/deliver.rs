@@ -5,6 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::{Source, Step, Stop, Walker, ended};
 use crate::trace::path::{Kind, Outcome};
 
+/// A process that does not run: its kernel takes what comes for it, so that a connection succeeds.
+pub(crate) const STOPPED: &str = "process-stopped";
+
 impl Walker<'_> {
     /// Into a pod of this node.
     pub(super) fn deliver_to_pod(&mut self, node: &str, address: IpAddr) -> Step<Source> {
@@ -86,6 +89,11 @@ impl Walker<'_> {
         if !listener.listens {
             let words = format!("{place} has no process that listens at port {}", at.port());
             return Err(ended("nobody-listens", words, place));
+        }
+        if listener.stopped {
+            let words =
+                format!("{does}, and is stopped (a signal, a debugger): it answers nothing");
+            return Err(ended(STOPPED, words, place));
         }
         Ok(())
     }

@@ -13,6 +13,8 @@ mod process;
 mod tests;
 mod translate;
 
+pub(crate) use deliver::STOPPED;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,6 +34,17 @@ pub(crate) struct Ask {
     pub(crate) endpoint: Option<IpAddr>,
     /// By which node a client from outside comes in, where the address does not tell.
     pub(crate) through: Option<String>,
+    /// What a packet of our own says. (The walk is the same.)
+    pub(crate) says: Says,
+}
+
+/// What a datagram of our own says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// So many bytes; 0: a few.
+    Bytes(u16),
+    /// A question for a name.
+    Name(String),
 }
 
 /// Who sends a packet, or takes it.
@@ -231,6 +244,7 @@ impl Walker<'_> {
             shown_by: None,
             seen_after_nanoseconds: None,
             not_seen: false,
+            ran: None,
         });
         let last = self.hops.len() - 1;
         &mut self.hops[last]

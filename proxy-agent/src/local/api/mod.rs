@@ -8,7 +8,7 @@ mod status;
 mod watch;
 
 pub use flow::{Flow, Flows};
-pub use node::{HostPort, Interface, Listener, Node, Peer, Pod, Probe, Route};
+pub use node::{HostPort, Interface, Listener, Lookup, Node, Peer, Pod, Probe, Route};
 pub use service::{Address, Endpoint, Frontend, Nobody, Port, Service, Services, Side};
 pub use status::{Attached, Cluster, Count, Kernel, MapUse, Program, Status};
-pub use watch::{Sighting, Watch, Watched};
+pub use watch::{Event, Sighting, Watch, Watched, What};

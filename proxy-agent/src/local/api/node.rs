@@ -124,11 +124,15 @@ pub struct Listener {
     pub pid: Option<u32>,
     /// Its name.
     pub process: Option<String>,
+    /// Whether the process is stopped (by a signal, or a debugger): the kernel takes connections and
+    /// datagrams for it, and nobody answers.
+    #[serde(default)]
+    pub stopped: bool,
 }
 
 /// `POST /v1/probe?from=&to=&protocol=`: the agent sends one connection (`tcp`) or datagram (`udp`)
 /// from the network namespace of a pod (by its address) or of the node. The only question that
-/// sends something.
+/// sends something. With `dns=NAME` the datagram asks for a name, with `size=BYTES` it has that many.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// `answered`, `refused`, `unreachable`, `silent` or `failed`.
@@ -139,4 +143,16 @@ pub struct Probe {
     pub from: Option<SocketAddr>,
     /// The error, in the kernel's words.
     pub words: Option<String>,
+    /// What a DNS server said, if it was asked.
+    #[serde(default)]
+    pub lookup: Option<Lookup>,
+}
+
+/// An answer of a DNS server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lookup {
+    /// Its code, in words: `No Error`, `Non-Existent Domain`.
+    pub code: String,
+    /// The addresses in it.
+    pub addresses: Vec<IpAddr>,
 }

@@ -1,6 +1,7 @@
 //! Questions about sockets and packets: who listens, one that asks, and what is seen on the way.
 
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -11,9 +12,12 @@ use proxy_abi::protocol;
 use serde::Deserialize;
 
 use super::{Answer, Shared, failed};
-use crate::kernel::capture::Wanted;
+use crate::kernel::ask::Question;
+use crate::kernel::trace::Wanted;
+use crate::kernel::{clock, pods};
 use crate::local::api::{Listener, Probe, Watch, Watched};
-use crate::local::sockets;
+use crate::local::watch::Sight;
+use crate::local::{lookup, sockets};
 
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<Shared>> {
@@ -50,11 +54,25 @@ struct Sent {
     from: IpAddr,
     to: SocketAddr,
     protocol: String,
+    /// The name that a datagram asks for.
+    dns: Option<String>,
+    /// Bytes that it has.
+    #[serde(default)]
+    size: u16,
 }
 
 async fn probe(State(shared): State<Arc<Shared>>, Query(sent): Query<Sent>) -> Answer<Probe> {
-    let tcp = sent.protocol == "tcp";
-    let probed = sockets::probe(sent.from, sent.to, tcp, &shared.pins, &shared.netlink).await;
+    let to = sent.to;
+    let question = match (sent.protocol.as_str(), &sent.dns) {
+        ("tcp", _) => Question::Connection(to),
+        (_, None) => Question::datagram(to, sent.size.into()),
+        (_, Some(name)) => {
+            let words = lookup::question(name, to.is_ipv6());
+            let words = words.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+            Question::Datagram { to, words }
+        }
+    };
+    let probed = sockets::probe(sent.from, question, &shared.pins, &shared.netlink).await;
     probed.map(Json).map_err(failed)
 }
 
@@ -62,10 +80,20 @@ async fn probe(State(shared): State<Arc<Shared>>, Query(sent): Query<Sent>) -> A
 #[derive(Deserialize)]
 struct Watching {
     /// With commas between.
+    #[serde(default)]
     addresses: String,
+    #[serde(default)]
     protocol: String,
     /// With commas between.
+    #[serde(default)]
+    ports: String,
+    /// With commas between.
+    #[serde(default)]
     pods: String,
+    #[serde(default)]
+    follow: bool,
+    #[serde(default)]
+    drops: bool,
 }
 
 async fn watch(
@@ -73,23 +101,42 @@ async fn watch(
     Query(watching): Query<Watching>,
 ) -> Answer<Watch> {
     let wrong = |what: &str| (StatusCode::BAD_REQUEST, format!("which {what}?"));
-    let protocol = number(&watching.protocol).ok_or_else(|| wrong("protocol"))?;
-    let addresses = listed(&watching.addresses).ok_or_else(|| wrong("addresses"))?;
-    let pods = listed(&watching.pods).ok_or_else(|| wrong("pods"))?;
+    let wanted = Wanted {
+        addresses: listed(&watching.addresses).ok_or_else(|| wrong("addresses"))?,
+        one_end: watching.follow,
+        ports: listed(&watching.ports).ok_or_else(|| wrong("ports"))?,
+        protocol: match &*watching.protocol {
+            "" => None,
+            name => Some(number(name).ok_or_else(|| wrong("protocol"))?),
+        },
+        only_drops: watching.drops,
+    };
+    let pods = match watching.follow {
+        true => pods::pods(&shared.pins)
+            .map_err(failed)?
+            .into_keys()
+            .collect(),
+        false => listed(&watching.pods).ok_or_else(|| wrong("pods"))?,
+    };
     let spaces = sockets::spaces_of(&pods, &shared.pins, &shared.netlink).await;
     let spaces = spaces.map_err(failed)?;
-    let wanted = Wanted {
-        protocol,
-        addresses,
+    let begun = move || {
+        shared.watches.start(Sight {
+            programs: &shared.options.programs,
+            pins: &shared.pins,
+            wanted: &wanted,
+            spaces,
+            sockets: !watching.follow,
+        })
     };
-    let begun = move || shared.watches.start(spaces, &wanted);
     let begun = tokio::task::spawn_blocking(begun).await.map_err(failed)?;
     Ok(Json(Watch {
-        id: begun.map_err(failed)?,
+        id: begun,
+        now: clock::real(),
     }))
 }
 
-fn listed(text: &str) -> Option<Vec<IpAddr>> {
+fn listed<T: FromStr>(text: &str) -> Option<Vec<T>> {
     let words = text.split(',').filter(|word| !word.is_empty());
     words.map(|word| word.parse().ok()).collect()
 }
@@ -102,8 +149,18 @@ fn number(protocol: &str) -> Option<u8> {
     }
 }
 
-async fn watched(State(shared): State<Arc<Shared>>, Query(watch): Query<Watch>) -> Answer<Watched> {
-    let stopped = tokio::task::spawn_blocking(move || shared.watches.stop(watch.id)).await;
+/// Which watch.
+#[derive(Deserialize)]
+struct Which {
+    id: u64,
+    /// Whether it goes on.
+    #[serde(default)]
+    more: bool,
+}
+
+async fn watched(State(shared): State<Arc<Shared>>, Query(which): Query<Which>) -> Answer<Watched> {
+    let Which { id, more } = which;
+    let taken = tokio::task::spawn_blocking(move || shared.watches.take(id, more)).await;
     let none = || (StatusCode::NOT_FOUND, "there is no such watch".to_owned());
-    stopped.map_err(failed)?.map(Json).ok_or_else(none)
+    taken.map_err(failed)?.map(Json).ok_or_else(none)
 }

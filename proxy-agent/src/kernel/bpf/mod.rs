@@ -1,7 +1,10 @@
 //! The bpf(2) commands that aya 0.14 does not offer: where a link is attached, putting another
 //! program into a cgroup link, reading many entries of a map at once, writing one of a map whose
 //! types are another version's, and asking a program that is open for its maps (aya opens it once
-//! more by its id, which takes CAP_SYS_ADMIN). The only raw bpf system calls of the agent.
+//! more by its id, which takes CAP_SYS_ADMIN). The only raw bpf system calls of the agent; those
+//! for programs that watch programs are in [`tracing`].
+
+pub mod tracing;
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
