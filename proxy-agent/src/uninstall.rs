@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use proxy_abi::ownership::{CNI_CONFIG_FILE, CNI_NETWORK, CNI_TYPE};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::UninstallOptions;
 use crate::kernel::pins::Pins;
@@ -61,6 +62,8 @@ pub async fn uninstall(
         done.folder(pins.root());
     }
     done.folder(&options.cni_data_dir.join(CNI_NETWORK));
+    // The plugin makes it where nobody else did; others' leases keep it.
+    _ = fs::remove_dir(&options.cni_data_dir);
     done.file(&options.cni_bin_dir.join(CNI_TYPE));
     match sysctl::restore(&options.proc_sys, &options.state_dir) {
         Ok(restored) => done.lines.extend(restored),
@@ -80,6 +83,9 @@ pub async fn tell(options: &UninstallOptions) -> anyhow::Result<()> {
         println!("{line}");
     }
     if failures.is_empty() {
+        if options.stay {
+            signal(SignalKind::terminate())?.recv().await;
+        }
         return Ok(());
     }
     let texts: Vec<_> = failures.iter().map(ToString::to_string).collect();
@@ -150,6 +156,8 @@ impl Removed {
     fn gone(&mut self, path: &Path, result: io::Result<()>) {
         match result {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // The node's folder, mounted here by itself. What was in it is gone.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
             result => {
                 let path = path.to_path_buf();
                 let what = format!("remove {}", path.display());

@@ -115,6 +115,7 @@ fn on_node(path: &Path, places: &Places, node: &str) -> Option<PathBuf> {
         "/sys/fs/cgroup" => places.node_cgroup(node),
         "/etc/cni/net.d" => places.cni_conf(node),
         "/opt/cni/bin" => places.cni_bin(node),
+        "/var/lib/cni" => places.var_lib(node).join("cni"),
         "/run/flatnet" => places.agent_state(node),
         // What is below shows the network namespace of who looks.
         "/proc/sys/net" => path.into(),
