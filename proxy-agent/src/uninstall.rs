@@ -150,14 +150,18 @@ impl Removed {
     }
 
     fn folder(&mut self, path: &Path) {
-        self.gone(path, fs::remove_dir_all(path));
+        let removed = fs::remove_dir_all(path);
+        // In a pod it may be the node's folder, mounted by itself: what was in it is gone.
+        let is_empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+        if removed.is_err() && is_empty() {
+            return;
+        }
+        self.gone(path, removed);
     }
 
     fn gone(&mut self, path: &Path, result: io::Result<()>) {
         match result {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // The node's folder, mounted here by itself. What was in it is gone.
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
             result => {
                 let path = path.to_path_buf();
                 let what = format!("remove {}", path.display());

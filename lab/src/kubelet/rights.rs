@@ -97,6 +97,10 @@ pub(super) fn mounts(
         let path = path.ok_or_else(|| format!("volume {name}: the lab has hostPath alone"))?;
         let source = on_node(Path::new(path), places, node)
             .ok_or_else(|| format!("volume {name}: a node of the lab has no {path} of its own"))?;
+        let kind = volume.map(|volume| &volume["hostPath"]["type"]);
+        if kind.is_some_and(|kind| kind == "DirectoryOrCreate") {
+            std::fs::create_dir_all(&source).map_err(|error| format!("volume {name}: {error}"))?;
+        }
         Ok(Mount {
             source,
             target: text("mountPath").trim_start_matches('/').into(),
