@@ -161,6 +161,10 @@ fn lasting(text: &str) -> String {
 fn files(folder: &Path, seen: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.expect("an entry").path();
+        // The kernel's own in every bpffs; one that `prepare` mounted stays.
+        if path.extension().is_some_and(|kind| kind == "debug") {
+            continue;
+        }
         let text = match path.is_dir() {
             true => "folder".to_owned(),
             false => fs::read_to_string(&path).unwrap_or_else(|_binary| "file".to_owned()),
