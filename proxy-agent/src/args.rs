@@ -100,6 +100,9 @@ pub struct UninstallOptions {
         default_value = "/var/lib/cni/networks"
     )]
     pub cni_data_dir: PathBuf,
+    /// Then to wait for SIGTERM, as the container of a DaemonSet has to.
+    #[arg(long)]
+    pub stay: bool,
 }
 
 /// What the agent needs to know.

@@ -85,6 +85,8 @@ pub struct Node {
     netlink: Netlink,
     /// The kernel half as loaded at start. Kept, so that an audit compares without loading again.
     loaded: Option<Loaded>,
+    /// The kernel half whose pins are gone, until its maps are taken over.
+    lost: Option<Loaded>,
     /// What the kernel's maps hold. Gone after a failed write, and then observed anew.
     services: Option<Services>,
     /// The frontends that more than one Service wants, as last reported.
@@ -99,8 +101,7 @@ impl Node {
     /// # Errors
     /// If there is no bpffs where the options say, or no cgroup2.
     pub fn new(options: Options, netlink: Netlink) -> Result<Self, PassError> {
-        let layouts = options.map_layouts.iter().cloned();
-        let pins = Pins::below(&options.bpffs)?.with_layouts(layouts);
+        let pins = pins(&options)?;
         let cgroup = cgroup::root(options.cgroup_root.as_deref())?;
         Ok(Self {
             options,
@@ -108,6 +109,7 @@ impl Node {
             cgroup,
             netlink,
             loaded: None,
+            lost: None,
             services: None,
             contested: Vec::new(),
             changes: Vec::new(),
@@ -119,6 +121,8 @@ impl Node {
     /// # Errors
     /// [`PassError`].
     pub fn load(&mut self) -> Result<(), PassError> {
+        // Once more: what was mounted there may be no more.
+        self.pins = pins(&self.options)?;
         self.pins.create()?;
         self.load_programs()
     }
@@ -165,10 +169,17 @@ impl Node {
     /// # Errors
     /// [`PassError`]; what was done until then stays.
     pub async fn full(&mut self, wish: Wish) -> Result<(Plan, Vec<Waiting>), PassError> {
-        if !programs::maps_exist(&self.pins) {
+        if self.loaded.is_none() || !programs::maps_exist(&self.pins) {
             // Somebody removed pins: a map of theirs is a new one, and every program is loaded
-            // anew to use it.
+            // anew to use it. What only the programs and the plugin wrote is in the lost one.
+            if let Some(lost) = self.loaded.take() {
+                self.lost.get_or_insert(lost);
+            }
             self.load()?;
+            if let Some(lost) = &mut self.lost {
+                earlier::carry_unpinned(lost, &self.pins)?;
+            }
+            self.lost = None;
         }
         let (observed, waiting) = self.observe(&wish).await?;
         let plan = self.plan(wish, &observed)?;
@@ -227,6 +238,11 @@ impl Node {
             current,
         ))
     }
+}
+
+fn pins(options: &Options) -> Result<Pins, PassError> {
+    let layouts = options.map_layouts.iter().cloned();
+    Ok(Pins::below(&options.bpffs)?.with_layouts(layouts))
 }
 
 /// From where Services are seen on the node of these options, with the addresses that it has now.

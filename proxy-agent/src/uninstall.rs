@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use proxy_abi::ownership::{CNI_CONFIG_FILE, CNI_NETWORK, CNI_TYPE};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::UninstallOptions;
 use crate::kernel::pins::Pins;
@@ -61,6 +62,8 @@ pub async fn uninstall(
         done.folder(pins.root());
     }
     done.folder(&options.cni_data_dir.join(CNI_NETWORK));
+    // The plugin makes it where nobody else did; others' leases keep it.
+    _ = fs::remove_dir(&options.cni_data_dir);
     done.file(&options.cni_bin_dir.join(CNI_TYPE));
     match sysctl::restore(&options.proc_sys, &options.state_dir) {
         Ok(restored) => done.lines.extend(restored),
@@ -80,6 +83,9 @@ pub async fn tell(options: &UninstallOptions) -> anyhow::Result<()> {
         println!("{line}");
     }
     if failures.is_empty() {
+        if options.stay {
+            signal(SignalKind::terminate())?.recv().await;
+        }
         return Ok(());
     }
     let texts: Vec<_> = failures.iter().map(ToString::to_string).collect();
@@ -144,7 +150,13 @@ impl Removed {
     }
 
     fn folder(&mut self, path: &Path) {
-        self.gone(path, fs::remove_dir_all(path));
+        let removed = fs::remove_dir_all(path);
+        // In a pod it may be the node's folder, mounted by itself: what was in it is gone.
+        let is_empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+        if removed.is_err() && is_empty() {
+            return;
+        }
+        self.gone(path, removed);
     }
 
     fn gone(&mut self, path: &Path, result: io::Result<()>) {

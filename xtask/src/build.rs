@@ -110,14 +110,37 @@ pub(crate) fn statically(
         command.env("CARGO_PROFILE_DEV_DEBUG", "false");
         command.env("CARGO_PROFILE_DEV_STRIP", "symbols");
     }
-    let home = process::cargo_home().context("neither CARGO_HOME nor HOME is set")?;
-    let flags = [(workspace.root(), "/flatnet"), (home.as_path(), "/cargo")]
-        .map(|(path, short)| format!("--remap-path-prefix={}={short}", path.display()));
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    let flags = remaps(workspace)?.join("\u{1f}");
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags);
     process::run(&mut command)?;
     step.done();
     let profile = if release { "release" } else { "debug" };
     Ok(workspace.target().join(STATIC_TARGET).join(profile))
+}
+
+/// The flags that leave the paths of this machine out of what is compiled: those of the sources, of
+/// the dependencies and of the standard library's own sources (of which generic code is compiled
+/// anew).
+///
+/// # Errors
+/// When the compiler or the environment does not say where these are.
+fn remaps(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
+    let home = process::cargo_home().context("neither CARGO_HOME nor HOME is set")?;
+    let library = sysroot()?.join("lib/rustlib/src/rust");
+    let paths = [
+        (workspace.root(), "/flatnet"),
+        (home.as_path(), "/cargo"),
+        (library.as_path(), "/rust"),
+    ];
+    let remap =
+        |(path, short): (&Path, &str)| format!("--remap-path-prefix={}={short}", path.display());
+    Ok(paths.map(remap).into())
+}
+
+/// Where the compiler is.
+fn sysroot() -> anyhow::Result<PathBuf> {
+    let sysroot = process::capture(Command::new("rustc").args(["--print", "sysroot"]))?;
+    Ok(PathBuf::from(sysroot.trim()))
 }
 
 /// A cargo command line (`build`, `clippy`) for the kernel half, with all that this needs.
@@ -125,7 +148,6 @@ pub(crate) fn statically(
 /// # Errors
 /// When the compiler cannot say where its sysroot is.
 pub(crate) fn ebpf_cargo(workspace: &Workspace, verb: &str) -> anyhow::Result<Command> {
-    let sysroot = process::capture(Command::new("rustc").args(["--print", "sysroot"]))?;
     let mut command = cargo(workspace.root());
     command
         .arg(verb)
@@ -140,19 +162,19 @@ pub(crate) fn ebpf_cargo(workspace: &Workspace, verb: &str) -> anyhow::Result<Co
         .arg("--target-dir")
         .arg(ebpf_target_dir(workspace))
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", ebpf_flags())
+        .env("CARGO_ENCODED_RUSTFLAGS", ebpf_flags(workspace)?)
         .env("PATH", process::child_path()?)
         // bpf-linker links no LLVM of its own: it loads the compiler's libLLVM, which it looks
         // for in these directories. The compiler's own must come first, the versions must match.
         .env(
             "LD_LIBRARY_PATH",
-            process::prepend_path("LD_LIBRARY_PATH", &Path::new(sysroot.trim()).join("lib"))?,
+            process::prepend_path("LD_LIBRARY_PATH", &sysroot()?.join("lib"))?,
         );
     Ok(command)
 }
 
 /// The compiler flags of the kernel half, separated as CARGO_ENCODED_RUSTFLAGS wants it.
-fn ebpf_flags() -> OsString {
+fn ebpf_flags(workspace: &Workspace) -> anyhow::Result<OsString> {
     let arch = format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH);
     let mut flags = vec![
         arch,
@@ -162,7 +184,8 @@ fn ebpf_flags() -> OsString {
     if let Some(linker) = find_program("bpf-linker") {
         flags.push(format!("-Clinker={}", linker.display()));
     }
-    flags.join("\u{1f}").into()
+    flags.extend(remaps(workspace)?);
+    Ok(flags.join("\u{1f}").into())
 }
 
 fn ebpf_target_dir(workspace: &Workspace) -> PathBuf {

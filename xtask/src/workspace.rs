@@ -20,9 +20,16 @@ impl Workspace {
     pub(crate) fn locate() -> anyhow::Result<Self> {
         let room = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let manifest = room.join("../Cargo.toml");
+        Self::at(&room.join(".."))
+    }
+
+    /// The workspace in this folder.
+    ///
+    /// # Errors
+    /// When cargo cannot read a manifest; the message is cargo's own.
+    pub(crate) fn at(root: &Path) -> anyhow::Result<Self> {
         let metadata = MetadataCommand::new()
-            .manifest_path(manifest)
+            .manifest_path(root.join("Cargo.toml"))
             .no_deps()
             .exec()
             .context("cannot read the workspace")?;

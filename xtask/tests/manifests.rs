@@ -95,6 +95,8 @@ const VARIANTS: &[&str] = &[
     "kind-ipv6",
     "k3s",
     "kubeadm",
+    "removal",
+    "removal-k3s",
 ];
 
 #[test]

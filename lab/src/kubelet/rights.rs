@@ -97,6 +97,10 @@ pub(super) fn mounts(
         let path = path.ok_or_else(|| format!("volume {name}: the lab has hostPath alone"))?;
         let source = on_node(Path::new(path), places, node)
             .ok_or_else(|| format!("volume {name}: a node of the lab has no {path} of its own"))?;
+        let kind = volume.map(|volume| &volume["hostPath"]["type"]);
+        if kind.is_some_and(|kind| kind == "DirectoryOrCreate") {
+            std::fs::create_dir_all(&source).map_err(|error| format!("volume {name}: {error}"))?;
+        }
         Ok(Mount {
             source,
             target: text("mountPath").trim_start_matches('/').into(),
@@ -115,6 +119,7 @@ fn on_node(path: &Path, places: &Places, node: &str) -> Option<PathBuf> {
         "/sys/fs/cgroup" => places.node_cgroup(node),
         "/etc/cni/net.d" => places.cni_conf(node),
         "/opt/cni/bin" => places.cni_bin(node),
+        "/var/lib/cni" => places.var_lib(node).join("cni"),
         "/run/flatnet" => places.agent_state(node),
         // What is below shows the network namespace of who looks.
         "/proc/sys/net" => path.into(),

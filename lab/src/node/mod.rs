@@ -83,7 +83,7 @@ impl Node {
         }
         if bare {
             std::fs::create_dir_all(places.cni_bin(&self.name))?;
-            std::fs::create_dir_all(places.var_lib(&self.name))?;
+            std::fs::create_dir_all(places.var_lib(&self.name).join("cni"))?;
             namespaces::make_shared(&bpffs)?;
         } else {
             namespaces::mount_bpffs(&bpffs)?;

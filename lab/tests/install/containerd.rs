@@ -25,13 +25,13 @@ fn containerd_takes_the_archive() {
 }
 
 /// A containerd that keeps everything below one folder and runs nothing.
-struct Containerd {
+pub(crate) struct Containerd {
     daemon: Child,
     socket: PathBuf,
 }
 
 impl Containerd {
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         let at = |name: &str| folder.join(name);
         let config = format!(
             "version = 2\nroot = {:?}\nstate = {:?}\n\
@@ -68,6 +68,10 @@ impl Containerd {
             std::thread::sleep(Duration::from_millis(50));
         }
         this
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     fn command(&self, words: &[&str]) -> Command {

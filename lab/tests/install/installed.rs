@@ -23,7 +23,15 @@ pub(crate) struct Installed {
 }
 
 impl Installed {
+    /// Flatnet on them.
     pub(crate) fn new(prefix: &str) -> Option<Self> {
+        let this = Self::bare(prefix)?;
+        this.apply();
+        Some(this)
+    }
+
+    /// Nodes that have nothing yet.
+    pub(crate) fn bare(prefix: &str) -> Option<Self> {
         let image = archive(&["kubectl"])?;
         let options = LabOptions {
             prefix: prefix.to_owned(),
@@ -39,15 +47,25 @@ impl Installed {
         let overlay = tempfile::tempdir().expect("a folder");
         let this = Self { lab, overlay };
         this.configure(&[]);
-        this.apply();
         Some(this)
+    }
+
+    /// A folder of `kind-config`.
+    pub(crate) fn manifests(&self, folder: &str) -> String {
+        let room = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the crate is");
+        let manifests = Path::new(&room).join("../kind-config").join(folder);
+        let manifests = manifests.canonicalize().expect("the manifests");
+        manifests.display().to_string()
+    }
+
+    /// The overlay's folder.
+    pub(crate) fn overlay(&self) -> String {
+        self.overlay.path().display().to_string()
     }
 
     /// Writes the overlay, with `options` more.
     pub(crate) fn configure(&self, options: &[&str]) {
-        let room = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the crate is");
-        let manifests = Path::new(&room).join("../kind-config/manifests");
-        let manifests = manifests.canonicalize().expect("the manifests");
+        let manifests = self.manifests("manifests");
         // kustomize takes no absolute path.
         let up = self.overlay.path().canonicalize().expect("a folder");
         let up = "../".repeat(up.components().count() - 1);
@@ -57,7 +75,7 @@ impl Installed {
              namespace: kube-system\nresources: [{up}{}]\n\
              configMapGenerator:\n- name: flatnet\n  behavior: merge\n  literals:\n  \
              - FLATNET_API_SERVER=http://{address}:6443\n",
-            manifests.strip_prefix("/").expect("absolute").display()
+            manifests.trim_start_matches('/')
         );
         for option in options {
             text.push_str(&format!("  - {option}\n"));
@@ -75,14 +93,18 @@ impl Installed {
     }
 
     pub(crate) fn apply(&self) {
-        let overlay = self.overlay.path().to_str().expect("UTF-8");
-        self.kubectl(&["apply", "-k", overlay]);
+        self.kubectl(&["apply", "-k", &self.overlay()]);
         let nodes = ["wait", "--for=condition=Ready", "node", "--all", ROLLOUT];
         self.kubectl(&nodes);
         for workload in ["daemonset/flatnet-agent", "deployment/flatnet-dns"] {
-            let status = ["-n", "kube-system", "rollout", "status", workload, ROLLOUT];
-            self.kubectl(&status);
+            self.wait_rolled_out(workload);
         }
+    }
+
+    /// Until every pod of a workload is of its newest template, and ready.
+    pub(crate) fn wait_rolled_out(&self, workload: &str) {
+        let status = ["-n", "kube-system", "rollout", "status", workload, ROLLOUT];
+        self.kubectl(&status);
     }
 
     /// The pods of the agents, and their nodes.

@@ -6,8 +6,10 @@
 mod stage;
 
 mod containerd;
+mod docker;
 mod installed;
 mod load;
+mod removal;
 mod replaced;
 
 use std::path::PathBuf;

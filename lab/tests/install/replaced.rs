@@ -6,8 +6,10 @@ use crate::load::{Load, Outcome};
 use crate::stage::PATIENCE;
 
 const RESTARTS: usize = 10;
-/// What a version has whose tables of frontends and of conversations are laid out differently.
+/// What a version has whose tables of frontends and of conversations are laid out differently, and
+/// how the manifest is without it.
 const OTHER_LAYOUTS: &str = "FLATNET_MAP_LAYOUTS=frontends=2,flows=2,openings=2";
+const SAME_LAYOUTS: &str = "FLATNET_MAP_LAYOUTS-";
 
 fn all_pins(installed: &Installed) -> Vec<Vec<String>> {
     let nodes = installed.lab.nodes();
@@ -37,11 +39,21 @@ fn restart(installed: &Installed) {
     installed.wait_settled();
 }
 
-/// The pods roll, as they do for another image, with the options of that version.
-fn roll(installed: &Installed, options: &[&str]) {
+/// The agents roll, as they do for another image, with that option. (Only they: while an agent is
+/// replaced nobody follows the cluster, and this is not about endpoints that go meanwhile.)
+fn roll(installed: &Installed, option: &str) {
     let before = installed.agents();
-    installed.configure(options);
-    installed.apply();
+    let agents = ["-n", "kube-system"];
+    let set = [
+        "set",
+        "env",
+        "daemonset/flatnet-agent",
+        "-c",
+        "agent",
+        option,
+    ];
+    installed.kubectl(&[&agents[..], &set].concat());
+    installed.wait_rolled_out("daemonset/flatnet-agent");
     let after = installed.agents();
     assert!(before.iter().all(|pod| !after.contains(pod)), "{after:?}");
     installed.wait_settled();
@@ -83,7 +95,7 @@ fn an_upgrade_to_other_layouts_and_a_downgrade_fail_no_request() {
         return;
     };
     let load = Load::start(&installed.lab);
-    roll(&installed, &[OTHER_LAYOUTS]);
+    roll(&installed, OTHER_LAYOUTS);
     unnoticed(load, "an upgrade");
     let of_upgrade = all_pins(&installed);
     for (before, after) in pins.iter().zip(&of_upgrade) {
@@ -92,7 +104,7 @@ fn an_upgrade_to_other_layouts_and_a_downgrade_fail_no_request() {
     }
 
     let load = Load::start(&installed.lab);
-    roll(&installed, &[]);
+    roll(&installed, SAME_LAYOUTS);
     unnoticed(load, "a downgrade");
     assert_eq!(pins, all_pins(&installed), "nothing is left or there twice");
 }

@@ -12,11 +12,12 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{MapData, MapInfo};
+use aya::maps::{Map, MapData, MapError, MapInfo};
 use proxy_abi::ownership::map;
 
 use super::maps::MapsError;
 use super::pins::Pins;
+use super::programs::Loaded;
 use super::{bpf, programs, walk};
 
 /// The maps that neither the plan nor a cache's next miss fills, in the order of their
@@ -80,11 +81,34 @@ pub fn carry(pins: &Pins, earlier: &[Pinned]) -> Result<u64, MapsError> {
     for name in CARRIED {
         let same = |pinned: &&Pinned| map_of(&pinned.0) == Some(name);
         for Pinned(from) in earlier.iter().filter(same) {
-            carried += carry_one(from, &pins.map(name))
-                .map_err(|source| MapsError::new(format!("take over map {name}"), source))?;
+            let copied = MapData::from_pin(from)
+                .and_then(|from| copy(&from, &MapData::from_pin(pins.map(name))?));
+            carried += copied.map_err(failed(name))?;
         }
     }
     Ok(carried)
+}
+
+/// Takes entries of maps over whose pins are gone (a bpffs that was mounted anew) and which only
+/// the programs and this agent still hold. Returns how many.
+///
+/// # Errors
+/// [`MapsError`], naming the map.
+pub fn carry_unpinned(lost: &mut Loaded, pins: &Pins) -> Result<u64, MapsError> {
+    let mut carried = 0;
+    for name in CARRIED {
+        let Some(Map::HashMap(from) | Map::LruHashMap(from)) = lost.ebpf().map(name) else {
+            continue;
+        };
+        let copied = MapData::from_pin(pins.map(name)).and_then(|to| copy(from, &to));
+        carried += copied.map_err(failed(name))?;
+    }
+    Ok(carried)
+}
+
+fn failed(name: &str) -> impl FnOnce(MapError) -> MapsError {
+    let doing = format!("take over map {name}");
+    move |source| MapsError::new(doing, source)
 }
 
 /// The map that a pin is of, whatever its layout.
@@ -93,15 +117,14 @@ fn map_of(pin: &Path) -> Option<&str> {
     Some(file.split_once('-').map_or(file, |(name, _)| name))
 }
 
-fn carry_one(from: &Path, to: &Path) -> Result<u64, aya::maps::MapError> {
-    let (from, to) = (MapData::from_pin(from)?, MapData::from_pin(to)?);
+fn copy(from: &MapData, to: &MapData) -> Result<u64, MapError> {
     let sizes = |info: MapInfo| (info.key_size(), info.value_size());
     if sizes(from.info()?) != sizes(to.info()?) {
         return Ok(0);
     }
     let mut carried = 0;
     let target = to.fd().as_fd();
-    walk::walk(&from, |key, value| {
+    walk::walk(from, |key, value| {
         // One that is there is newer; one that finds no room begins anew.
         carried += u64::from(bpf::insert_new(target, key, value).is_ok());
     })?;

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use futures::TryStreamExt as _;
 use proxy_abi::ownership::program::{FROM_NETWORK, FROM_POD, TO_NETWORK, TO_POD};
-use proxy_abi::ownership::{FILTER_HANDLE, FILTER_PRIORITY, HOST_INTERFACE_PREFIX};
+use proxy_abi::ownership::{FILTER_HANDLE, FILTER_PRIORITY};
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
     NetlinkPayload,
@@ -19,7 +19,7 @@ use rtnetlink::packet_route::tc::{
 use super::routes::{Netlink, NetlinkError};
 use super::tunnels::index;
 use crate::plan::filters::{Observed, Operation, Place, Side};
-use crate::plan::interfaces::Interfaces;
+use crate::plan::interfaces::{Interfaces, is_pods};
 
 /// `ETH_P_ALL`: packets of every protocol (linux/if_ether.h).
 const EVERY_PROTOCOL: u16 = 3;
@@ -250,9 +250,7 @@ fn pods_name(message: &LinkMessage) -> Option<String> {
         .attributes
         .iter()
         .find_map(|attribute| match attribute {
-            LinkAttribute::IfName(name) if name.starts_with(HOST_INTERFACE_PREFIX) => {
-                Some(name.clone())
-            }
+            LinkAttribute::IfName(name) if is_pods(name) => Some(name.clone()),
             _ => None,
         })
 }

@@ -75,7 +75,8 @@ pub fn on_link(interfaces: &Interfaces) -> Vec<IpNet> {
 /// Whether an interface of this name is the host end of a pod's veth.
 #[must_use]
 pub fn is_pods(name: &str) -> bool {
-    name.starts_with(HOST_INTERFACE_PREFIX)
+    let digits = name.strip_prefix(HOST_INTERFACE_PREFIX);
+    digits.is_some_and(|rest| rest.len() == 12 && rest.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 /// Whether an interface of this name is a tunnel of ours.

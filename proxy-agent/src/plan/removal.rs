@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use ipnet::IpNet;
-use proxy_abi::ownership::HOST_INTERFACE_PREFIX;
 use proxy_abi::ownership::program::FROM_POD;
 
 use super::filters::{self, Observed as PodInterface, Place};
+use super::interfaces::is_pods;
 use super::links::{self, Observed as Link};
 use super::routes::{self, Routes};
 use super::tunnels::{self, Tunnels};
@@ -50,7 +50,7 @@ pub enum Operation {
 pub fn plan(found: &Found) -> Vec<Operation> {
     let ours = |(name, one): &(&String, &PodInterface)| {
         let runs = !one.programs.is_empty() || links::has_link(&found.links, FROM_POD, name);
-        is_named_by_us(name) && runs
+        is_pods(name) && runs
     };
     let pods = found.pods.iter().filter(ours);
     let pods = pods.map(|(name, one)| Operation::Pod(name.clone(), one.ifindex));
@@ -67,12 +67,6 @@ pub fn plan(found: &Found) -> Vec<Operation> {
         .chain(routes.into_iter().chain(rules).map(Operation::Route))
         .chain(tunnels.map(Operation::Tunnel))
         .collect()
-}
-
-/// Whether the CNI plugin could have given this name: its prefix and twelve hexadecimal digits.
-fn is_named_by_us(name: &str) -> bool {
-    let rest = name.strip_prefix(HOST_INTERFACE_PREFIX);
-    rest.is_some_and(|rest| rest.len() == 12 && rest.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 impl fmt::Display for Operation {

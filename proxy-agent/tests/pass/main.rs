@@ -1,6 +1,7 @@
 //! Full passes against a real kernel: a fresh node comes to work, one more pass changes nothing,
 //! a new agent finds all as planned, and what others break is repaired.
 
+mod drift;
 #[path = "../kernel/mod.rs"]
 mod kernel;
 mod place;

@@ -24,6 +24,7 @@ fn snapshot(place: &Place) -> BTreeMap<String, String> {
         "tc qdisc",
         "tc filter show dev eth0 ingress",
         "tc filter show dev eth0 egress",
+        "tc filter show dev fnord0 ingress",
     ] {
         let mut split = words.split(' ');
         let output = Command::new(split.next().expect("a program"))
@@ -81,6 +82,7 @@ fn removal(place: &Place) -> UninstallOptions {
         cni_conf_dir: conf.clone(),
         cni_bin_dir: conf.join("bin"),
         cni_data_dir: conf.join("networks"),
+        stay: false,
     }
 }
 

@@ -6,6 +6,7 @@
 //! or an order of its own, and no path of the building machine is compiled in.
 
 mod contents;
+mod again;
 mod archive;
 
 use std::fs;
@@ -29,6 +30,10 @@ pub(crate) struct ImageArgs {
     /// Build without optimisation, as the lab's tests do: sooner ready, and larger.
     #[arg(long)]
     dev: bool,
+    /// Build it once more, from a copy of the tree in another folder, and fail unless that is the
+    /// same image.
+    #[arg(long)]
+    verify: bool,
 }
 
 /// Builds the programs and packs them.
@@ -36,7 +41,7 @@ pub(crate) struct ImageArgs {
 /// # Errors
 /// When something needed is missing, a build fails, or the archive is too large.
 pub(crate) fn run(workspace: &Workspace, args: &ImageArgs) -> anyhow::Result<ExitCode> {
-    let ImageArgs { dev } = *args;
+    let ImageArgs { dev, verify } = *args;
     let step = Step::start("checking what the image needs");
     setup::ensure(Scope::Image)?;
     step.done();
@@ -49,6 +54,9 @@ pub(crate) fn run(workspace: &Workspace, args: &ImageArgs) -> anyhow::Result<Exi
     println!("size:    {:.1} MiB", size as f64 / f64::from(1 << 20));
     if size > SIZE_LIMIT && !dev {
         bail!("the archive is larger than {} MiB", SIZE_LIMIT >> 20);
+    }
+    if verify {
+        again::verify(workspace, &image, !dev)?;
     }
     Ok(ExitCode::SUCCESS)
 }

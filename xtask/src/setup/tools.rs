@@ -113,6 +113,30 @@ const TOOLS: &[Tool] = &[
         scope: Scope::Test,
     },
     Tool {
+        program: "bpftool",
+        package: "bpftool",
+        used_for: "shows what of ours is in the kernel, by eyes that are not ours",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "sysctl",
+        package: "procps",
+        used_for: "reads and changes kernel parameters, as others do",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "dockerd",
+        package: "docker.io",
+        used_for: "takes the image, as users' docker does",
+        scope: Scope::Test,
+    },
+    Tool {
+        program: "docker",
+        package: "docker.io",
+        used_for: "asks it to",
+        scope: Scope::Test,
+    },
+    Tool {
         program: "busybox",
         package: "busybox-static",
         used_for: "all that is in those containers' image",

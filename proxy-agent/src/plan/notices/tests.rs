@@ -1,3 +1,5 @@
+//! Tables: what becomes a notice, who tells it, and how often.
+
 use proxy_abi::{FrontendKey, Ip, Port, protocol};
 
 use super::*;
