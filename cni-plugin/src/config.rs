@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::attachment::is_plain_name;
 use crate::error::Error;
+use crate::field::field;
 use crate::mappings::Mappings;
 use crate::plan::SMALLEST_IPV6_MTU;
 use crate::program::{Attach, HOOKS};
@@ -183,7 +184,7 @@ impl Config {
     }
 
     fn limits(&self, rate: &str) -> bool {
-        let rate = self.runtime_config["bandwidth"][rate].as_f64();
+        let rate = field(&self.runtime_config["bandwidth"], rate).as_f64();
         rate.is_some_and(|bits_a_second| bits_a_second > 0.0)
     }
 

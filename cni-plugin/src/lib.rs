@@ -6,6 +6,7 @@
 mod arguments;
 mod attachment;
 mod config;
+mod field;
 mod input;
 mod mappings;
 mod previous;

@@ -9,6 +9,7 @@ use proxy_abi::{Endpoint, FrontendKey, Ip, Port, protocol};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::field::field;
 
 const KEY: &str = "runtimeConfig.portMappings";
 const HOST_PORT: &str = "runtimeConfig.portMappings[].hostPort";
@@ -99,17 +100,17 @@ impl Mapping {
         if !entry.is_object() {
             return Err(unfit(KEY, entry, "is no mapping of a port"));
         }
-        let Some(host_port) = port(HOST_PORT, &entry["hostPort"])? else {
+        let Some(host_port) = port(HOST_PORT, field(entry, "hostPort"))? else {
             return Ok(None);
         };
-        let container_port = port(CONTAINER_PORT, &entry["containerPort"])?;
+        let container_port = port(CONTAINER_PORT, field(entry, "containerPort"))?;
         let container_port =
             container_port.ok_or_else(|| unfit(CONTAINER_PORT, 0, "must be a port: 1 to 65535"))?;
         Ok(Some(Self {
-            host_ip: host_ip(&entry["hostIP"])?,
+            host_ip: host_ip(field(entry, "hostIP"))?,
             host_port,
             container_port,
-            protocol: protocol_number(&entry["protocol"])?,
+            protocol: protocol_number(field(entry, "protocol"))?,
         }))
     }
 

@@ -173,6 +173,8 @@ fn a_limit_to_what_the_pod_sends_leaves_room_for_the_plugin_that_sets_it() {
             Attach::Link,
             true,
         ),
+        // As containerd writes it.
+        (json!({"EgressRate": 8000}), Attach::Link, true),
     ];
     for (bandwidth, attach, shaped) in rows {
         let config = json!({"name": "n", "runtimeConfig": {"bandwidth": bandwidth}});

@@ -40,6 +40,13 @@ fn a_mapping_without_address_is_for_each_family_of_the_pods() {
 }
 
 #[test]
+fn as_containerd_writes_them() {
+    let list =
+        json!([{"HostPort": 8080, "ContainerPort": 80, "Protocol": "udp", "HostIP": "127.0.0.1"}]);
+    assert_eq!(told(&list, &[V4]), ["17 127.0.0.1 8080 -> 10.244.1.7 80"]);
+}
+
+#[test]
 fn addresses_and_protocols() {
     let row = |host_ip: &str, protocol: &str| json!([{"hostPort": 53, "containerPort": 5353, "hostIP": host_ip, "protocol": protocol}]);
     let rows = [

@@ -141,7 +141,7 @@ fn find(name: &str, path: &OsStr) -> io::Result<PathBuf> {
 }
 
 /// What the runtime offers to tell: `portMappings`, the container ports with a hostPort, and the
-/// pod's annotations, as containerd does.
+/// pod's annotations, as containerd does, down to the case of its letters.
 fn capabilities(pod: &Pod) -> Map<String, Value> {
     let ports = pod
         .spec
@@ -151,12 +151,12 @@ fn capabilities(pod: &Pod) -> Map<String, Value> {
     let mappings: Vec<_> = ports
         .filter_map(|port| {
             let mut mapping = json!({
-                "hostPort": port.host_port?,
-                "containerPort": port.container_port,
-                "protocol": port.protocol().to_lowercase(),
+                "HostPort": port.host_port?,
+                "ContainerPort": port.container_port,
+                "Protocol": port.protocol().to_lowercase(),
             });
             if let Some(host_ip) = &port.host_ip {
-                mapping["hostIP"] = json!(host_ip);
+                mapping["HostIP"] = json!(host_ip);
             }
             Some(mapping)
         })
@@ -190,9 +190,9 @@ mod tests {
         let second = json!([{"containerPort": 7, "hostPort": 7, "protocol": "SCTP"}]);
         let both = pod(json!([{"name": "a", "ports": first}, {"name": "b", "ports": second}]));
         let expected = json!([
-            {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"},
-            {"hostPort": 53, "containerPort": 53, "protocol": "udp", "hostIP": "127.0.0.1"},
-            {"hostPort": 7, "containerPort": 7, "protocol": "sctp"},
+            {"HostPort": 8080, "ContainerPort": 80, "Protocol": "tcp"},
+            {"HostPort": 53, "ContainerPort": 53, "Protocol": "udp", "HostIP": "127.0.0.1"},
+            {"HostPort": 7, "ContainerPort": 7, "Protocol": "sctp"},
         ]);
         assert_eq!(capabilities(&both)["portMappings"], expected);
         let none = pod(json!([{"name": "a", "ports": [{"containerPort": 81}]}]));
