@@ -6,7 +6,7 @@ mod stage;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn what_others_break_is_repaired_within_the_audit_interval_and_counted() {
     };
     let sysctl = "net.ipv4.ip_forward=0";
     let sysctl = || drop(output(lab.on_node("node1", &["sysctl", "-w", sysctl])));
-    let entries = || delete_first(&pins.join("maps/frontends"));
+    let entries = || delete_first(&pin_of(&pins.join("maps"), "frontends"));
     let filter = || {
         let veth = "ip -o link | sed -n 's/^[0-9]*: \\(fn[0-9a-f]*\\)@.*/\\1/p' | head -1";
         let remove = format!("tc filter del dev $({veth}) ingress");
@@ -110,6 +110,17 @@ fn command(words: &[&str]) -> Command {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]);
     command
+}
+
+/// The pin of a map, in whichever layout: that is the end of its name.
+fn pin_of(maps: &Path, map: &str) -> PathBuf {
+    let pins = fs::read_dir(maps).expect("a folder").flatten();
+    let mut pins = pins.map(|pin| pin.path());
+    let found = pins.find(|pin| {
+        let name = pin.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.split('-').next() == Some(map))
+    });
+    found.expect("pinned")
 }
 
 /// Removes some entry of a map.

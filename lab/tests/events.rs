@@ -68,6 +68,16 @@ fn what_an_operator_must_see_is_told_once() {
     };
     let taken = ["flatnet-demo", "serve", "--port", HEALTH_PORT];
     let _squatter = Running::start(stage.lab.on_node("node2", &taken));
+    let there = format!("http://127.0.0.1:{HEALTH_PORT}");
+    let listens = || {
+        let ask = ["flatnet-demo", "get", &there];
+        let answered = stage.lab.on_node("node2", &ask).output();
+        Ok(answered
+            .is_ok_and(|asked| asked.status.success())
+            .then_some(()))
+    };
+    let waited = stage.lab.wait("a port that is taken", TOLD, listens);
+    waited.expect("taken before the agent wants it");
     stage.lab.apply(SERVICES).expect("applied");
 
     let (conflict, check) = ("FrontendConflict", "FailedToStartServiceHealthcheck");
