@@ -10,15 +10,13 @@ use std::fs::File;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::thread::{self, JoinHandle};
 
 use proxy_abi::FlowKey;
 
 use self::head::tuple;
 use super::ask;
-use super::lease::Lease;
+use super::lease::{Gathering, Lease};
 use super::spaces::Space;
 use super::trace::Wanted;
 
@@ -56,55 +54,28 @@ pub struct Taken {
     pub missed: u64,
 }
 
-/// A look that goes on, until it is stopped or nobody has asked for a while.
-pub struct Capture {
-    held: Arc<Lease<Taken>>,
-    thread: JoinHandle<()>,
-}
-
-impl Capture {
-    /// Begins to look in a namespace; when this returns, no packet is missed for being early.
-    ///
-    /// # Errors
-    /// If the namespace cannot be entered or the socket cannot be made.
-    pub fn start(space: &Space, wanted: Wanted) -> io::Result<Self> {
-        let pid = space.pids.first().ok_or(io::ErrorKind::NotFound)?;
-        let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
-        let held = Arc::new(Lease::default());
-        let (ready, opened) = sync_channel(1);
-        let kept = held.clone();
-        let thread = thread::spawn(move || match ask::enter(&namespace).and_then(|()| open()) {
-            Ok(socket) => {
-                _ = ready.send(Ok(()));
-                look(&socket, &wanted, &kept);
-            }
-            Err(error) => _ = ready.send(Err(error)),
-        });
-        opened
-            .recv()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread that looks broke")))?;
-        Ok(Self { held, thread })
-    }
-
-    /// What was seen since the last call; it goes on.
-    #[must_use]
-    pub fn take(&self) -> Taken {
-        self.held.take()
-    }
-
-    /// Whether it has ended by itself.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.thread.is_finished()
-    }
-
-    /// Ends it; waits for the rest for a moment.
-    #[must_use]
-    pub fn stop(self) -> Taken {
-        self.held.end();
-        _ = self.thread.join();
-        self.held.take()
-    }
+/// Begins to look in a namespace; when this returns, no packet is missed for being early.
+///
+/// # Errors
+/// If the namespace cannot be entered or the socket cannot be made.
+pub fn start(space: &Space, wanted: Wanted) -> io::Result<Gathering<Taken>> {
+    let pid = space.pids.first().ok_or(io::ErrorKind::NotFound)?;
+    let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
+    let (ready, opened) = sync_channel(1);
+    let gathering =
+        Gathering::begin(
+            move |held| match ask::enter(&namespace).and_then(|()| open()) {
+                Ok(socket) => {
+                    _ = ready.send(Ok(()));
+                    look(&socket, &wanted, held);
+                }
+                Err(error) => _ = ready.send(Err(error)),
+            },
+        );
+    opened
+        .recv()
+        .unwrap_or_else(|_| Err(io::Error::other("the thread that looks broke")))?;
+    Ok(gathering)
 }
 
 fn open() -> io::Result<OwnedFd> {

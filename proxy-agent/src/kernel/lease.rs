@@ -2,7 +2,8 @@
 //! without a word: nothing that was begun for him is to go on for long after that.
 
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Who has not asked for so long is gone.
@@ -65,6 +66,42 @@ impl<T: Default> Lease<T> {
     }
 }
 
+/// A thread that gathers, until it is stopped or nobody has asked for a while.
+pub struct Gathering<T> {
+    lease: Arc<Lease<T>>,
+    thread: JoinHandle<()>,
+}
+
+impl<T: Default + Send + 'static> Gathering<T> {
+    /// Begins; `gather` is to return soon after [`Lease::is_over`].
+    pub fn begin(gather: impl FnOnce(&Lease<T>) + Send + 'static) -> Self {
+        let lease = Arc::new(Lease::default());
+        let kept = lease.clone();
+        let thread = thread::spawn(move || gather(&kept));
+        Self { lease, thread }
+    }
+
+    /// What was gathered since the last call; it goes on.
+    #[must_use]
+    pub fn take(&self) -> T {
+        self.lease.take()
+    }
+
+    /// Whether it has ended by itself.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Ends it, waits for the thread, and returns the rest.
+    #[must_use]
+    pub fn stop(self) -> T {
+        self.lease.end();
+        _ = self.thread.join();
+        self.lease.take()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +115,18 @@ mod tests {
         assert!(!lease.is_over());
         lease.end();
         assert!(lease.is_over() && !lease.is_forgotten());
+    }
+
+    #[test]
+    fn a_thread_gathers_until_it_is_stopped() {
+        let gathering = Gathering::<u32>::begin(|lease| {
+            while !lease.is_over() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            lease.with(|sum| *sum += 1);
+        });
+        assert!(!gathering.is_over());
+        assert_eq!(gathering.take(), 0);
+        assert_eq!(gathering.stop(), 1, "what came last is not lost");
     }
 }

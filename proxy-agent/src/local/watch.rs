@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::api::Watched;
-use crate::kernel::capture::Capture;
+use crate::kernel::capture;
 use crate::kernel::clock;
+use crate::kernel::lease::Gathering;
 use crate::kernel::pins::Pins;
 use crate::kernel::spaces::Space;
-use crate::kernel::trace::{Follow, Wanted};
+use crate::kernel::trace::{self, Follow, Wanted};
 use told::Told;
 
 /// The watches that nobody has ended.
@@ -40,8 +41,8 @@ pub struct Sight<'a> {
 }
 
 struct Watch {
-    captures: Vec<(Option<IpAddr>, Capture)>,
-    follow: Option<Follow>,
+    captures: Vec<(Option<IpAddr>, Gathering<capture::Taken>)>,
+    follow: Option<Gathering<trace::Taken>>,
     told: Told,
 }
 
@@ -78,8 +79,8 @@ impl Watch {
         let inodes = told.inodes();
         let follow = match Follow::start(sight.programs, sight.pins, sight.wanted, &inodes) {
             Ok(follow) => {
-                told.blind.extend(follow.unwatched.clone());
-                Some(follow)
+                told.blind.extend(follow.unwatched);
+                Some(follow.gathering)
             }
             Err(error) => {
                 told.blind.push(error.to_string());
@@ -90,7 +91,7 @@ impl Watch {
         let sockets = sight.sockets || (follow.is_none() && !sight.wanted.only_drops);
         let mut captures = Vec::new();
         for (pod, space) in told.spaces(&sight.spaces).filter(|_| sockets) {
-            match Capture::start(space, sight.wanted.clone()) {
+            match capture::start(space, sight.wanted.clone()) {
                 Ok(capture) => captures.push((pod, capture)),
                 Err(error) => told.blind.push(format!(
                     "no packet socket in the network namespace of {}: {error}",
@@ -107,12 +108,12 @@ impl Watch {
 
     fn is_over(&self) -> bool {
         self.captures.iter().all(|(_, one)| one.is_over())
-            && self.follow.as_ref().is_none_or(Follow::is_over)
+            && self.follow.as_ref().is_none_or(Gathering::is_over)
     }
 
     fn take(&self) -> Watched {
         let captured = self.captures.iter().map(|(pod, one)| (*pod, one.take()));
-        let followed = self.follow.as_ref().map(Follow::take);
+        let followed = self.follow.as_ref().map(Gathering::take);
         self.told.all(captured, followed, clock::offset())
     }
 
@@ -121,7 +122,7 @@ impl Watch {
             .captures
             .into_iter()
             .map(|(pod, one)| (pod, one.stop()));
-        let followed = self.follow.map(Follow::stop);
+        let followed = self.follow.map(Gathering::stop);
         self.told.all(captured, followed, clock::offset())
     }
 }

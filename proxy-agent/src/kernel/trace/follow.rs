@@ -2,14 +2,13 @@
 
 use std::mem;
 use std::path::Path;
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use proxy_abi::trace::Event;
 
 use super::{TraceError, Tracer, Wanted};
-use crate::kernel::lease::Lease;
+use crate::kernel::lease::{Gathering, Lease};
 use crate::kernel::pins::Pins;
 
 /// Between two looks into the ring, which has room for some 27 000 events.
@@ -26,10 +25,10 @@ pub struct Taken {
     pub lost: u64,
 }
 
-/// A trace that goes on, until it is stopped or nobody has asked for a while.
+/// A trace that goes on.
 pub struct Follow {
-    held: Arc<Lease<Taken>>,
-    thread: JoinHandle<()>,
+    /// The thread that empties the ring; the programs are gone when it has stopped.
+    pub gathering: Gathering<Taken>,
     /// Why our own programs are not watched at their work, in words, where they are not.
     pub unwatched: Option<String>,
 }
@@ -47,34 +46,10 @@ impl Follow {
     ) -> Result<Self, TraceError> {
         let mut tracer = Tracer::start(programs, pins, wanted, spaces)?;
         let unwatched = tracer.unwatched.take().map(|error| error.to_string());
-        let held = Arc::new(Lease::default());
-        let kept = held.clone();
-        let thread = thread::spawn(move || empty(tracer, &kept));
         Ok(Self {
-            held,
-            thread,
+            gathering: Gathering::begin(move |held| empty(tracer, held)),
             unwatched,
         })
-    }
-
-    /// What was told since the last call; it goes on.
-    #[must_use]
-    pub fn take(&self) -> Taken {
-        self.held.take()
-    }
-
-    /// Whether it has ended by itself.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.thread.is_finished()
-    }
-
-    /// Ends it; the programs are gone when this returns.
-    #[must_use]
-    pub fn stop(self) -> Taken {
-        self.held.end();
-        _ = self.thread.join();
-        self.held.take()
     }
 }
 
