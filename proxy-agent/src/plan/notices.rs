@@ -61,6 +61,7 @@ fn tables<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = Notice> + 'a {
     full.map(|(table, (_, size))| {
         let remedy = match table.as_str() {
             "flows" | "openings" => "raise FLATNET_FLOW_TABLE_SIZE",
+            "frontends" => "raise FLATNET_FRONTEND_TABLE_SIZE",
             "endpoints" => "raise FLATNET_ENDPOINT_SLOTS",
             _ => "this node serves as many as it can",
         };

@@ -23,9 +23,8 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How often the other tables are counted.
 const COUNT: Duration = Duration::from_secs(60);
 
-/// Tables that refuse what is new when they are full.
-const BOUNDED: [&str; 5] = [
-    map::FRONTENDS,
+/// Tables that refuse what is new when they are full; how full those of Services are, each pass says.
+const BOUNDED: [&str; 4] = [
     map::SOURCE_RANGES,
     map::PODS,
     map::PACKET_PODS,

@@ -149,3 +149,23 @@ fn what_goes_on_is_told_twice_an_hour_and_a_flood_a_little_at_a_time() {
         .sum();
     assert_eq!(first + 1 + 4 + rest, 30, "in the end all");
 }
+
+#[test]
+fn a_full_table_names_the_option_that_makes_it_larger() {
+    for (table, option) in [
+        ("flows", "FLATNET_FLOW_TABLE_SIZE"),
+        ("frontends", "FLATNET_FRONTEND_TABLE_SIZE"),
+        ("endpoints", "FLATNET_ENDPOINT_SLOTS"),
+    ] {
+        let facts = Facts {
+            tables: BTreeMap::from([(table.to_owned(), (99, 100))]),
+            ..facts()
+        };
+        let told = standing(&facts);
+        assert!(
+            told.iter().all(|notice| notice.note.contains(option)),
+            "{told:?}"
+        );
+        assert_eq!(told.len(), 1);
+    }
+}
