@@ -14,7 +14,8 @@ use crate::http;
 use crate::listen::{Capacity, Listeners};
 use crate::metrics::Metrics;
 use crate::server::Server;
-use crate::upstream::{Upstream, follow};
+use crate::upstream::Upstream;
+use crate::upstream::follow::Follow;
 use crate::zone::{PodNames, Zone};
 
 /// Runs the server until it is told to stop.
@@ -30,6 +31,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let zone = server.zone.apex();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %zone, ?capacity, "flatnet-dns");
+    let upstreams = Follow::start(server.upstream.clone(), sources).await;
     let listeners = Listeners::bind(&listen, &server, capacity)?;
     for (protocol, address) in listeners.addresses() {
         tracing::info!(%address, "listening for DNS over {protocol}");
@@ -44,7 +46,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         told = told_to_stop() => told?,
         ended = &mut http => ended.context("HTTP server")?.context("HTTP listener")?,
         ended = &mut metrics => ended.context("HTTP server")?.context("HTTP listener")?,
-        () = follow::follow(server.upstream.clone(), sources) => {}
+        () = upstreams.run() => {}
         () = follow_feed(&server) => {}
     }
 

@@ -35,37 +35,63 @@ pub(crate) struct Sources {
     pub(crate) own: Vec<SocketAddr>,
 }
 
-/// Keeps the upstreams as the sources say. Never ends.
-pub(crate) async fn follow(upstream: Arc<Upstream>, sources: Sources) {
-    let mut known: Option<ResolvConf> = None;
-    let mut probed: Vec<Duration> = Vec::new();
-    let mut changed = Instant::now();
-    loop {
-        match tokio::fs::read_to_string(&sources.file).await {
-            Ok(text) => {
-                let read = ResolvConf::parse(&text);
-                if known.as_ref() != Some(&read) {
-                    apply(&upstream, &sources, &read);
-                    known = Some(read);
-                    probed = PROBES.to_vec();
-                    changed = Instant::now();
-                }
-            }
-            Err(error) if known.is_none() => {
+/// Keeps the upstreams as the sources say.
+pub(crate) struct Follow {
+    upstream: Arc<Upstream>,
+    sources: Sources,
+    known: ResolvConf,
+    /// When loops are still to be searched for, after `changed`.
+    probes: Vec<Duration>,
+    changed: Instant,
+}
+
+impl Follow {
+    /// Reads the sources for the first time. To be called before the first question can come: who
+    /// asks a server that does not know its upstreams is refused.
+    pub(crate) async fn start(upstream: Arc<Upstream>, sources: Sources) -> Self {
+        let read = tokio::fs::read_to_string(&sources.file).await;
+        let known = read.map_or_else(
+            |error| {
                 tracing::warn!(file = %sources.file.display(), %error, "not read");
-                let nothing = ResolvConf::default();
-                apply(&upstream, &sources, &nothing);
-                known = Some(nothing);
-                probed = PROBES.to_vec();
+                ResolvConf::default()
+            },
+            |text| ResolvConf::parse(&text),
+        );
+        apply(&upstream, &sources, &known);
+        Self {
+            upstream,
+            sources,
+            known,
+            probes: PROBES.to_vec(),
+            changed: Instant::now(),
+        }
+    }
+
+    /// Follows them from then on. Never ends.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let due = |at: &Duration| self.changed.elapsed() >= *at;
+            while self.probes.first().is_some_and(due) {
+                self.probes.remove(0);
+                self.upstream.probe().await;
             }
-            // It is being replaced; what it said last holds.
-            Err(_) => {}
+            tokio::time::sleep(LOOK).await;
+            self.look().await;
         }
-        while probed.first().is_some_and(|at| changed.elapsed() >= *at) {
-            probed.remove(0);
-            upstream.probe().await;
+    }
+
+    async fn look(&mut self) {
+        // While the file is being replaced it cannot be read; what it said last holds.
+        let Ok(text) = tokio::fs::read_to_string(&self.sources.file).await else {
+            return;
+        };
+        let read = ResolvConf::parse(&text);
+        if self.known != read {
+            apply(&self.upstream, &self.sources, &read);
+            self.known = read;
+            self.probes = PROBES.to_vec();
+            self.changed = Instant::now();
         }
-        tokio::time::sleep(LOOK).await;
     }
 }
 

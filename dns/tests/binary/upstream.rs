@@ -4,6 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
+use hickory_proto::op::Message;
+use hickory_proto::rr::RecordType;
+
 /// Bytes of a header.
 const HEADER: usize = 12;
 
@@ -47,7 +50,14 @@ impl Upstream {
         std::thread::spawn(move || {
             let mut packet = [0; 1500];
             while let Ok((length, client)) = socket.recv_from(&mut packet) {
-                count.fetch_add(1, Ordering::Relaxed);
+                // Not those that search for loops.
+                let asks = |message: Message| {
+                    let first = message.queries.first();
+                    first.is_some_and(|question| question.query_type() == RecordType::A)
+                };
+                if Message::from_vec(&packet[..length]).is_ok_and(asks) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
                 if let Some(bytes) = answer(&packet[..length]) {
                     // Whoever asked may have gone.
                     let _ = socket.send_to(&bytes, client);
@@ -57,7 +67,7 @@ impl Upstream {
         Self { address, asked }
     }
 
-    /// How many questions came.
+    /// How many questions for addresses came.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }

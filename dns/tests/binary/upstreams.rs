@@ -97,14 +97,19 @@ fn an_upstream_that_is_not_there_costs_a_time_out_and_no_more() {
     let both = format!("{},{}", silent.address, good.address);
     let server = Running::start_with(
         &api.url(),
-        &["--upstream", &both, "--upstream-timeout", "1"],
+        &["--upstream", &both, "--upstream-timeout", "2"],
     );
     let udp = server.address("DNS over UDP");
     assert_eq!(ask(udp, "a.example.").1, [FIRST]);
-    let begun = Instant::now();
-    assert_eq!(ask(udp, "b.example.").1, [FIRST]);
-    assert!(
-        begun.elapsed() < Duration::from_millis(700),
+    // Counted, not timed: a busy machine is late with everything.
+    let asked = silent.asked();
+    assert!(asked >= 1, "it was the first to be asked");
+    for name in ["b.example.", "c.example.", "d.example."] {
+        assert_eq!(ask(udp, name).1, [FIRST]);
+    }
+    assert_eq!(
+        silent.asked(),
+        asked,
         "the one that answers is asked first for a while"
     );
 }
