@@ -117,14 +117,16 @@ pub(crate) const fn words(counter: Counter) -> Option<&'static str> {
         Counter::SocketRefused => "connect() refused: no endpoint (flatnet services)",
         Counter::NoEndpoint => "refused with a reset or ICMP: no endpoint (flatnet services)",
         Counter::Malformed => "headers that cannot be read: the sender",
-        Counter::ReverseConflict => "the same ports are in use to each endpoint: the client",
+        Counter::ReverseConflict => {
+            "straight to an endpoint, from a port in use through a Service: the client"
+        }
         Counter::FlowTableFull => "no room for a conversation: --flow-table-size",
         Counter::RewriteFailed => "a header could not be written: a fault of flatnet",
         Counter::NoRoute => "no route to the endpoint: ip route get ENDPOINT",
         Counter::NoEndpointSilent => "no endpoint, and nobody to tell (flatnet services)",
         Counter::EmptySlot => "a list without an endpoint: a fault of the agent",
         Counter::ForgedSource => "a pod sent from an address that is not its own",
-        Counter::PortsExhausted => "no port left for masquerade: --masquerade-ports",
+        Counter::PortsExhausted => "no port left towards that end: --masquerade-ports",
         Counter::NotMasqueradable => "a protocol without ports cannot leave the cluster",
         Counter::NoLocalEndpoint => "traffic policy Local, no endpoint on this node",
         Counter::NoSource => "this uplink has no address of the family: Node object",

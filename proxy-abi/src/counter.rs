@@ -38,7 +38,7 @@ pub enum Counter {
     Shortcut = 13,
     /// A pod's packet began a flow that leaves the cluster under the node's address.
     Masqueraded = 14,
-    /// Dropped: every port tried for the node's address is taken by another flow or socket.
+    /// Dropped: every port tried for its new source is taken by another flow or socket.
     PortsExhausted = 15,
     /// Dropped: it leaves the cluster and has nothing by which an answer could be told apart (a
     /// protocol without ports, a fragment whose first was not seen).

@@ -5,13 +5,11 @@ use proxy_abi::{Counter, Flow, FlowKey, Ip, Role, protocol};
 
 use crate::maps::{self, Known, Room};
 use crate::parse::{Content, Packet};
+use crate::ports::Another;
 use crate::service::{self, Client};
 use crate::translate::Hook;
 use crate::verdict::Drop;
 use crate::{affinity, ports, service::Service};
-
-/// Endpoints tried for a new flow before a conflict of reverse tuples ends it.
-const ATTEMPTS: u32 = 4;
 
 /// Whether a known flow, copied to `room`, still says where this packet goes.
 ///
@@ -100,47 +98,42 @@ pub(crate) fn other_half(key: &FlowKey, room: &mut Room) {
 pub(crate) enum Made {
     /// The flow is made.
     Whole,
-    /// `room.flow` is chosen, and needs another source: see [`ports::claim`].
-    WithoutSource,
+    /// `room.flow` is chosen, but needs another source: see [`ports::claim`].
+    But(Another),
 }
 
 /// Makes the flow of a packet that opens one (or goes on with one that was forgotten) to what
 /// `room.service` says, in `room.flow`.
 #[inline(never)]
 pub(crate) fn make(packet: &Packet, room: &mut Room, hook: Hook) -> Result<Made, Drop> {
-    let count = room.service.count();
-    let first = choice::index(choice::flow_hash(&packet.key), count);
+    let index = choice::index(choice::flow_hash(&packet.key), room.service.count());
     // Whatever the packet's tuple led to so far, it does no more.
     maps::forget_flow(&packet.key);
     maps::forget_way(&packet.key);
-    for attempt in 0..ATTEMPTS {
-        let index = first.wrapping_add(attempt);
-        let index = if index < count { index } else { index - count };
-        if index >= count {
-            break; // Fewer endpoints than attempts, and all were tried.
-        }
-        let endpoint = room.service.endpoint(attempt, index)?.at();
-        let generation = room.service.generation;
-        let to = packet.key.sent_to(endpoint);
-        room.flow = Flow::new(Role::Request, to, generation, maps::now());
-        if answers_past_us(packet, &room.service, hook, &endpoint.0) {
-            return Ok(Made::WithoutSource);
-        }
-        // A client on one port who was at the endpoint before, through another frontend, may come
-        // again at once when that is over.
-        if ports::claim_as_it_is(&packet.key, room)
-            || (ports::retire(room, true) && ports::claim_as_it_is(&packet.key, room))
-        {
-            commit(&packet.key, room, Counter::FlowCreated)?;
-            return Ok(Made::Whole);
-        }
+    let endpoint = room.service.endpoint(index)?.at();
+    let generation = room.service.generation;
+    let to = packet.key.sent_to(endpoint);
+    room.flow = Flow::new(Role::Request, to, generation, maps::now());
+    if answers_past_us(packet, &room.service, hook, &endpoint.0) {
+        return Ok(Made::But(Another::Address));
     }
-    // All of them know the client's port from another conversation. From outside the packet can come
-    // from the node's address, as to an endpoint on another node.
-    if hook.client() == Client::Outside && room.service.masquerades() {
-        return Ok(Made::WithoutSource);
+    // A client on one port who was at the endpoint before, through another frontend, may come
+    // again at once when that is over.
+    if ports::claim_as_it_is(&packet.key, room)
+        || (ports::retire(room, true) && ports::claim_as_it_is(&packet.key, room))
+    {
+        commit(&packet.key, room, Counter::FlowCreated)?;
+        return Ok(Made::Whole);
     }
-    Err(Drop::ReverseConflict)
+    // The endpoint knows the client's port from another conversation. From outside the packet can
+    // come from the node's address, as to an endpoint on another node; all others keep their
+    // address, by which policies and logs know them.
+    let outside = hook.client() == Client::Outside && room.service.masquerades();
+    Ok(Made::But(if outside {
+        Another::Address
+    } else {
+        Another::Port
+    }))
 }
 
 /// Makes the client's half, once the half of the answers is claimed.

@@ -5,6 +5,7 @@ use proxy_abi::{Counter, Flow, Inside, Role};
 
 use crate::maps::Room;
 use crate::parse::{Content, Packet};
+use crate::ports::Another;
 use crate::skb::Skb;
 use crate::translate::{Hook, Outcome, defer, translated};
 use crate::verdict::Drop;
@@ -74,7 +75,7 @@ fn begin(skb: &Skb, packet: &mut Packet, room: &mut Room) -> Result<Outcome, Dro
         return Ok(Outcome::NoEndpoint);
     }
     room.flow = Flow::new(Role::Masquerade, packet.key, 0, maps::now());
-    ports::claim(skb, packet, room, Counter::Masqueraded)?;
+    ports::claim(skb, packet, room, Another::Address, Counter::Masqueraded)?;
     translated(skb, packet, room)?;
     Ok(Outcome::Translated)
 }

@@ -14,9 +14,10 @@ use crate::verdict::Drop;
 /// Ports tried before a flow is refused.
 const ATTEMPTS: u32 = 16;
 
-/// Ports for pods that reach themselves: above those that sockets are given
-/// (`ip_local_port_range`, as the kernel has it), and far from those that servers choose.
-const FIRST_HAIRPIN_PORT: u32 = 61_000;
+/// Ports for pods that reach themselves, and for a client whose own port is in the way: above those
+/// that sockets are given (`ip_local_port_range`, as the kernel has it), and far from those that
+/// servers choose.
+const FIRST_HIGH_PORT: u32 = 61_000;
 
 /// Claims the answers to `room.flow`, the client's half under `key`; whether it could.
 #[inline(never)]
@@ -67,6 +68,15 @@ pub(crate) fn retire(room: &mut Room, pressed: bool) -> bool {
     true
 }
 
+/// What has to be another one, so that the answers are told apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Another {
+    /// The address: they would pass this node by.
+    Address,
+    /// The port: they are those of another conversation of the same client.
+    Port,
+}
+
 /// Where the new source comes from.
 struct Source {
     address: Ip,
@@ -74,15 +84,27 @@ struct Source {
     ports: u32,
 }
 
-/// The frontend for a pod that reaches itself, the uplink's address for everyone else.
+impl Source {
+    /// Above the ports of sockets.
+    #[inline(always)]
+    const fn above(address: Ip) -> Self {
+        Self {
+            address,
+            first_port: FIRST_HIGH_PORT,
+            ports: u16::MAX as u32 - FIRST_HIGH_PORT + 1,
+        }
+    }
+}
+
+/// The client's own address where only its port is in the way; the frontend for a pod that reaches
+/// itself, the uplink's address for everyone else.
 #[inline(always)]
-fn source(skb: &Skb, packet: &Packet, room: &Room) -> Option<Source> {
+fn source(skb: &Skb, packet: &Packet, room: &Room, another: Another) -> Option<Source> {
+    if another == Another::Port {
+        return Some(Source::above(packet.key.source));
+    }
     if room.flow.to.destination == packet.key.source {
-        return Some(Source {
-            address: packet.key.destination,
-            first_port: FIRST_HAIRPIN_PORT,
-            ports: u16::MAX as u32 - FIRST_HAIRPIN_PORT + 1,
-        });
+        return Some(Source::above(packet.key.destination));
     }
     let uplink = maps::uplink(skb.ifindex())?;
     let (first, last) = (u32::from(uplink.first_port), u32::from(uplink.last_port));
@@ -93,16 +115,17 @@ fn source(skb: &Skb, packet: &Packet, room: &Room) -> Option<Source> {
     })
 }
 
-/// Gives `room.flow`, the half of the client that sent `packet`, another source address and a port
-/// that nobody has towards this destination, and makes the flow, counted as `counter`.
+/// Gives `room.flow`, the half of the client that sent `packet`, another source and a port that
+/// nobody has towards this destination, and makes the flow, counted as `counter`.
 #[inline(never)]
 pub(crate) fn claim(
     skb: &Skb,
     packet: &Packet,
     room: &mut Room,
+    another: Another,
     counter: Counter,
 ) -> Result<(), Drop> {
-    let source = source(skb, packet, room).ok_or(Drop::NoSource)?;
+    let source = source(skb, packet, room, another).ok_or(Drop::NoSource)?;
     let hash = choice::flow_hash(&packet.key);
     room.flow.to.source = source.address;
     for attempt in 0..ATTEMPTS {

@@ -77,11 +77,11 @@ impl Service {
         }
     }
 
-    /// The endpoint for an attempt: the preferred one first, then that number `index`, which must
-    /// be below the count.
+    /// The endpoint for a new flow: the preferred one, else that number `index`, which must be below
+    /// the count.
     #[inline(always)]
-    pub(crate) fn endpoint(&self, attempt: u32, index: u32) -> Result<Endpoint, Drop> {
-        if attempt == 0 && self.preferred.port.number() != 0 {
+    pub(crate) fn endpoint(&self, index: u32) -> Result<Endpoint, Drop> {
+        if self.preferred.port.number() != 0 {
             return Ok(self.preferred);
         }
         if self.only.port.number() == 0 {

@@ -161,8 +161,8 @@ fn anew(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Result<O
         };
     }
     affinity::prefer(packet, room);
-    if matches!(flow::make(packet, room, hook)?, Made::WithoutSource) {
-        ports::claim(skb, packet, room, Counter::FlowCreated)?;
+    if let Made::But(another) = flow::make(packet, room, hook)? {
+        ports::claim(skb, packet, room, another, Counter::FlowCreated)?;
     }
     affinity::remember(room);
     translated(skb, packet, room)?;

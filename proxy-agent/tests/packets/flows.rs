@@ -1,6 +1,6 @@
 //! Conversations under way: moved, kept, forgotten, told apart.
 
-use super::kernel::packet::{tcp, udp};
+use super::kernel::packet::{tcp, udp, unreachable};
 use super::kernel::{DROP, endpoint, frontend};
 use super::*;
 
@@ -174,7 +174,6 @@ fn two_frontends_never_share_a_reverse_tuple() {
             client,
             dns,
             local,
-            remote,
             ..
         } = *net;
         let other = if v4 {
@@ -185,26 +184,45 @@ fn two_frontends_never_share_a_reverse_tuple() {
         kernel.point(frontend(other, UDP), &[endpoint(local)]);
         let first = kernel.run("from_pod", &udp(client, dns).frame());
         assert_eq!(first, straight(udp(client, local).frame()));
-        let second = kernel.run("from_pod", &udp(client, other).frame());
-        assert_eq!(second.verdict, DROP, "refused");
-        kernel.point(frontend(other, UDP), &[endpoint(local), endpoint(remote)]);
-        let run = kernel.run("from_pod", &udp(client, other).frame());
-        assert_eq!(
-            run,
-            next(udp(client, remote).frame()),
-            "another endpoint is free"
-        );
-        let run = kernel.run("from_pod", &udp(local, client).frame());
-        assert_eq!(
-            run,
-            straight(udp(dns, client).frame()),
-            "the first keeps its replies"
-        );
-        let counters = kernel.counters();
-        assert_eq!(
-            (counters["flow-created"], counters["reverse-conflict"]),
-            (2, 1)
-        );
+        let ask = udp(client, other);
+        let second = kernel.run("from_pod", &ask.frame());
+        let moved = net.at_another_port(client, &second.frame);
+        assert_eq!(second, straight(udp(&moved, local).frame()));
+        let again = kernel.run("from_pod", &ask.frame());
+        assert_eq!(again, second, "the same port again");
+        for (to, frontend) in [(client, dns), (&moved, other)] {
+            let run = kernel.run("from_pod", &udp(local, to).frame());
+            assert_eq!(run, straight(udp(frontend, client).frame()), "{frontend}");
+        }
+        // An error about the second says what the client knows of it.
+        let error = unreachable(local, &moved, &udp(&moved, local));
+        let seen = unreachable(other, client, &ask);
+        let run = kernel.run("from_pod", &error.frame());
+        assert_eq!(run, straight(seen.frame()));
+        assert_eq!(kernel.counters()["flow-created"], 2);
+    });
+}
+
+#[test]
+fn one_client_port_reaches_an_endpoint_through_many_frontends() {
+    each_family("many frontends", |net, kernel| {
+        let Net {
+            client, local, dns, ..
+        } = *net;
+        let (address, _) = dns.rsplit_once(':').expect("address:port");
+        let mut answered = Vec::new();
+        for port in 10_000..10_050 {
+            let at = format!("{address}:{port}");
+            kernel.point(frontend(&at, TCP), &[endpoint(local)]);
+            let run = kernel.run("from_pod", &tcp(client, &at, SYN).frame());
+            let seen = net.client_at(net.source_port(&run.frame));
+            assert_eq!(run, straight(tcp(&seen, local, SYN).frame()), "{at}");
+            answered.push((seen, at));
+        }
+        for (seen, at) in answered {
+            let run = kernel.run("from_pod", &tcp(local, &seen, SYN | ACK).frame());
+            assert_eq!(run, straight(tcp(&at, client, SYN | ACK).frame()), "{at}");
+        }
     });
 }
 

@@ -102,6 +102,21 @@ impl Net {
         Some(kernel)
     }
 
+    /// The port that a frame comes from.
+    fn source_port(&self, frame: &[u8]) -> u16 {
+        let transport = if self.v4 { 34 } else { 54 };
+        u16::from_be_bytes([frame[transport], frame[transport + 1]])
+    }
+
+    /// `end` at the port that a frame comes from, which must be another one than its own, and none
+    /// that sockets are given.
+    fn at_another_port(&self, end: &str, frame: &[u8]) -> String {
+        let (address, own) = end.rsplit_once(':').expect("address:port");
+        let port = self.source_port(frame);
+        assert!(port >= 61_000 && own != port.to_string(), "{end}: {port}");
+        format!("{address}:{port}")
+    }
+
     /// The same pod as `client` at another port.
     fn client_at(&self, port: u16) -> String {
         let (address, _) = self.client.rsplit_once(':').expect("address:port");

@@ -36,11 +36,6 @@ fn each_node_port(test: &str, check: impl Fn(&Net, &mut Kernel, &str)) {
     }
 }
 
-fn source_port(net: &Net, frame: &[u8]) -> u16 {
-    let transport = if net.v4 { 34 } else { 54 };
-    u16::from_be_bytes([frame[transport], frame[transport + 1]])
-}
-
 #[test]
 fn a_client_from_outside_reaches_another_nodes_pod_under_the_nodes_address() {
     each_node_port("cluster policy", |net, kernel, at| {
@@ -53,7 +48,7 @@ fn a_client_from_outside_reaches_another_nodes_pod_under_the_nodes_address() {
         // The test's loopback has no route there, and the stack would not forward what comes from
         // the node's own address.
         assert_eq!(asked.verdict, DROP, "no way");
-        let node = net.node_at(source_port(net, &asked.frame));
+        let node = net.node_at(net.source_port(&asked.frame));
         assert_eq!(asked.frame, udp(&node, remote).frame());
         let answered = kernel.run("from_network", &udp(remote, &node).frame());
         assert_eq!(answered.frame, udp(at, outside).frame());
@@ -94,15 +89,22 @@ fn a_client_from_outside_whose_port_is_taken_at_the_endpoint_comes_from_the_node
         let first = kernel.run("from_network", &tcp(outside, at, SYN).frame());
         assert_eq!(first, straight(tcp(outside, local, SYN).frame()));
         let second = kernel.run("from_network", &tcp(outside, &other, SYN).frame());
-        let node = net.node_at(source_port(net, &second.frame));
+        let node = net.node_at(net.source_port(&second.frame));
         assert_eq!(second, straight(tcp(&node, local, SYN).frame()));
         for (to, frontend) in [(outside, at), (&node, &other)] {
             let answered = kernel.run("from_pod", &tcp(local, to, ACK).frame());
             assert_eq!(answered.frame, tcp(frontend, outside, ACK).frame());
         }
         let third = net.node_at(30_082);
-        let third = kernel.run("from_network", &tcp(outside, &third, SYN).frame());
-        assert_eq!(third.verdict, DROP, "who is to be seen as he is");
+        let run = kernel.run("from_network", &tcp(outside, &third, SYN).frame());
+        let himself = net.at_another_port(outside, &run.frame);
+        let expected = straight(tcp(&himself, local, SYN).frame());
+        assert_eq!(
+            run, expected,
+            "who is to be seen as he is keeps his address"
+        );
+        let answered = kernel.run("from_pod", &tcp(local, &himself, SYN | ACK).frame());
+        assert_eq!(answered.frame, tcp(&third, outside, SYN | ACK).frame());
     });
 }
 
