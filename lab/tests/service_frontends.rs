@@ -3,21 +3,26 @@
 
 mod stage;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 
 use lab::store::Kind;
 use serde_json::json;
 use stage::askers::From;
 use stage::cast::{CLIENTS, Cast, End, Row};
-use stage::output;
 use stage::servers::of_family;
+use stage::{PATIENCE, output};
 
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 7] = [
     (
         "hairpin and large datagrams over every frontend",
         every_frontend,
     ),
     ("type", types_change),
+    (
+        "two frontends, one endpoint, one client port",
+        one_client_port,
+    ),
     ("a cluster IP that no Service has", unallocated),
     ("another ServiceCIDR", another_service_cidr),
     ("an external IP on the nodes' own link", external_on_link),
@@ -26,6 +31,9 @@ const ROWS: [Row; 6] = [
         ranges_at_the_nodes_address,
     ),
 ];
+
+/// From which every conversation of a row is.
+const CLIENT_PORT: u16 = 12_351;
 
 /// Who is in the cluster.
 const INSIDE: [From; 5] = [
@@ -115,6 +123,47 @@ fn every_frontend(cast: &Cast) {
                 .on_client(&["flatnet-demo", "udp", &at.to_string(), "--size", "60000"]),
         );
     }
+}
+
+/// One endpoint behind two Services, asked from one port: whom the client asked answers.
+fn one_client_port(cast: &Cast) {
+    for (name, node_port, policy) in [("first", 30_151, "Cluster"), ("second", 30_152, "Local")] {
+        let fields = json!({"type": "NodePort", "externalTrafficPolicy": policy});
+        cast.service_at(name, Some(node_port), fields);
+        cast.ends(name, &[End::ready(1)]);
+    }
+    let pairs = |first: Vec<SocketAddr>, second: Vec<SocketAddr>| first.into_iter().zip(second);
+    let inside = [From::Pod("node1"), From::Pod("node2"), From::Node("node2")].map(|from| {
+        let frontends = pairs(cast.frontends("first"), cast.frontends("second"));
+        (from, frontends)
+    });
+    let outside = pairs(cast.at("node1", 30_151), cast.at("node1", 30_152));
+    for (from, frontends) in inside.into_iter().chain([(From::Outside, outside)]) {
+        for (first, second) in frontends {
+            cast.until(from, first, &[1]);
+            cast.until(from, second, &[1]);
+            let ask = || ask_in_turn([first, second]);
+            let answered = cast.place(from).inside(ask);
+            let expected = [first, second].repeat(3);
+            assert_eq!(answered.expect("answers"), expected, "{from:?}");
+        }
+    }
+}
+
+/// Who answers each of six questions from one port.
+fn ask_in_turn(frontends: [SocketAddr; 2]) -> io::Result<Vec<SocketAddr>> {
+    let any = if frontends[0].is_ipv4() {
+        "0.0.0.0"
+    } else {
+        "::"
+    };
+    let socket = UdpSocket::bind((any, CLIENT_PORT))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let ask = |at| {
+        socket.send_to(b"who?", at)?;
+        Ok(socket.recv_from(&mut [0; 2048])?.1)
+    };
+    frontends.repeat(3).into_iter().map(ask).collect()
 }
 
 /// A node port closes with the type that had it; a load balancer need not have one.
