@@ -3,6 +3,9 @@
 //! [`fill`] only reads; what it chose is taken when the Service is stored
 //! ([`Allocations::replace`]). Both happen under the store's lock, so nothing is given twice.
 
+mod range;
+
+use self::range::{at, band, offset, size};
 use super::families::{self, family_of};
 use super::object::{items, str_of};
 use super::validate::causes::{Cause, invalid, required};
@@ -10,11 +13,8 @@ use super::{Config, object};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
-
-/// Addresses left for those who ask for one by number, at the start of a range, as upstream.
-const STATIC_BAND: u128 = 256;
 
 /// What the stored Services hold.
 #[derive(Debug)]
@@ -104,45 +104,6 @@ impl Allocations {
         let free = |port: &u16| !self.ports.contains(port) && !also_taken.contains(port);
         let behind = self.last_port.saturating_add(1)..=*self.node_ports.end();
         behind.chain(self.node_ports.clone()).find(free)
-    }
-}
-
-/// One more than the highest offset that is given out: not the broadcast address of IPv4, and never
-/// more than a million.
-fn size(range: &IpNet) -> u128 {
-    let bits = range.max_prefix_len() - range.prefix_len();
-    let size = 1_u128 << bits.min(20);
-    if range.addr().is_ipv4() {
-        size - 1
-    } else {
-        size
-    }
-}
-
-/// Where the static band of a range ends: a small range has a small one.
-fn band(range: &IpNet) -> u128 {
-    STATIC_BAND.min(size(range) / 16).max(1)
-}
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-fn offset(range: &IpNet, address: IpAddr) -> u128 {
-    number(address).saturating_sub(number(range.network()))
-}
-
-/// The address `offset` behind the start of a range.
-fn at(range: &IpNet, offset: u128) -> IpAddr {
-    match range.network() {
-        IpAddr::V4(v4) => {
-            let offset = u32::try_from(offset).unwrap_or_default();
-            Ipv4Addr::from_bits(v4.to_bits().wrapping_add(offset)).into()
-        }
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits().wrapping_add(offset)).into(),
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::frame::{Better, Row};
 use super::super::quantile::quantile;
-use super::stage::{Agent, Stage};
+use super::agent::Agent;
+use super::stage::Stage;
 use super::{NAME, changes};
 
 /// Changes beside audits: some ten seconds of them.

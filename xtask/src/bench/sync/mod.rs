@@ -1,7 +1,7 @@
 //! Bench `sync`: what it costs the agent to follow a cluster of 10 to 30 000 Services, ten
 //! endpoints each.
 //!
-//! The agent, as it is shipped, starts on a node that is a namespace of its own ([`stage`]), with
+//! The agent, as it is shipped, starts on a node that is a namespace of its own ([`stage`], [`agent`]), with
 //! an API server that lists the cluster and tells of changes. What is measured is what a user
 //! sees: a connection to the last Service's cluster IP works for the first time (`first`), and
 //! after each change of that Service's endpoints, all ready or none, it is answered or refused
@@ -9,11 +9,13 @@
 //! long one of them can be kept waiting, and the agent how long an audit takes (`audit`).
 
 mod audit;
+mod agent;
 mod stage;
 
 use std::time::Duration;
 
-use self::stage::{Agent, Stage};
+use self::agent::Agent;
+use self::stage::Stage;
 use super::Plan;
 use super::frame::{self, Better, Contender, Row};
 use super::namespace;
