@@ -32,7 +32,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::error::CliError;
 use crate::nodes::Where;
-use crate::print::json;
+use crate::print::{json, say};
 
 use ends::Named;
 use outside::Outside;
@@ -161,13 +161,13 @@ pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
         outcome: walked.outcome,
         observed,
     };
-    match args.output {
-        Output::Text => print!("{}", show::text(&trace)),
-        Output::Short => print!("{}", show::short(&trace)),
-        Output::Json => println!("{}", json(&trace)),
-        Output::Mermaid => print!("{}", show::mermaid(&trace)),
-        Output::Svg => print!("{}", show::svg(&trace)),
-    }
+    say(&match args.output {
+        Output::Text => show::text(&trace),
+        Output::Short => show::short(&trace),
+        Output::Json => json(&trace) + "\n",
+        Output::Mermaid => show::mermaid(&trace),
+        Output::Svg => show::svg(&trace),
+    });
     Ok(match trace.outcome {
         Outcome::Reached => ExitCode::SUCCESS,
         Outcome::NotReached { .. } => ExitCode::FAILURE,
