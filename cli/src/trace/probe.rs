@@ -79,7 +79,11 @@ pub(super) async fn observe(
         .from
         .map(|at| SocketAddr::new(first.from.address, at.port()));
     let elsewhere = follow(agents, (ask, names), walked, (&probe, client, &seen)).await?;
-    let lost = join(walked, (ask, first), (&probe, client, &seen), &mut blind);
+    let lost = match elsewhere {
+        // It was not on this path: nothing of it says anything about the hops.
+        Some(_) => None,
+        None => join(walked, (ask, first), (&probe, client, &seen), &mut blind),
+    };
     let freed = ends(agents, walked, (first, client), (&seen, names));
     let (mut outcome, difference) = judge(walked, ask, &probe, (&drops, &freed));
     if let (Says::Bytes(1..), "silent") = (&ask.says, probe.answer.as_str()) {
@@ -159,7 +163,7 @@ async fn follow(
         return Ok(None);
     };
     if let Some(wanted) = ask.endpoint {
-        let words = "flatnet chooses, and a packet of our own cannot";
+        let words = "the programs choose; a model alone (--explain) is of the one that is named";
         return Ok(Some(format!(
             "it went to {other}, and not to {wanted}: {words}"
         )));
