@@ -12,13 +12,17 @@ use crate::agent::{self, AskError};
 use crate::error::CliError;
 use crate::exec;
 
+/// The outside client's namespace in a folder of sockets.
+const OUTSIDE: &str = "outside.netns";
+
 /// The nodes. Every option has a twin in the environment.
 #[derive(Debug, Args)]
 pub(crate) struct Where {
     /// The Unix socket of this node's agent.
     #[arg(long, global = true, env = "FLATNET_SOCKET", default_value = AGENT_SOCKET)]
     socket: PathBuf,
-    /// A folder of agents' sockets, each named NODE.sock: the nodes of a lab.
+    /// A folder of agents' sockets, each named NODE.sock: the nodes of a lab; and `outside.netns`,
+    /// the network namespace of a client beyond them.
     #[arg(long, global = true, env = "FLATNET_SOCKETS", value_name = "FOLDER")]
     sockets: Option<PathBuf>,
     /// The nodes of the cluster that kubectl talks to: each agent is asked by `kubectl exec`.
@@ -87,6 +91,15 @@ impl Where {
     /// The socket of this node's agent.
     pub(crate) fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// The network namespace of a client beyond the nodes: a lab's, else that of this process (which
+    /// may be a node's).
+    pub(crate) fn outside(&self) -> PathBuf {
+        match &self.sockets {
+            Some(folder) if !self.cluster => folder.join(OUTSIDE),
+            _ => PathBuf::from("/proc/self/ns/net"),
+        }
     }
 
     /// The agents to ask, by the names of their nodes.

@@ -1,5 +1,6 @@
 //! How an answer is written: text or JSON, once or again and again.
 
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -35,19 +36,27 @@ impl Form {
     /// Writes what was found: the text, or the value as JSON.
     pub(crate) fn print(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
         match self.output {
-            Output::Json => println!("{}", json(value)),
-            Output::Text | Output::Wide => print!("{}", text()),
-        }
+            Output::Json => say(&(json(value) + "\n")),
+            Output::Text | Output::Wide => say(&text()),
+        };
     }
 
     /// Waits for the next look, and says whether there is one.
     pub(crate) async fn again(&self) -> bool {
         if self.watch {
             tokio::time::sleep(PAUSE).await;
-            println!();
         }
-        self.watch
+        self.watch && say("\n")
     }
+}
+
+/// Writes to standard output, and says whether anybody reads: who has gone (`| head`) is no failure of
+/// ours.
+pub(crate) fn say(text: &str) -> bool {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .is_ok()
 }
 
 /// A value as people read JSON.

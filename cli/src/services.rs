@@ -15,7 +15,7 @@ use proxy_agent::local::api::{Frontend, Port, Service, Services, Side};
 
 use crate::error::CliError;
 use crate::nodes::Where;
-use crate::print::Output;
+use crate::print::{Output, say};
 use crate::table::Table;
 
 /// Shows them.
@@ -188,6 +188,6 @@ fn nameless(at: &Where, why: &str) -> Result<ExitCode, CliError> {
         };
         table.row([at.to_string(), protocol, count]);
     }
-    print!("{}", table.text());
+    say(&table.text());
     Ok(ExitCode::FAILURE)
 }

@@ -199,6 +199,11 @@ impl Places {
         self.state().join("sockets")
     }
 
+    /// Beside them, for `flatnet` too: a link to the outside client's network namespace.
+    pub(crate) fn outside(&self) -> PathBuf {
+        self.sockets().join("outside.netns")
+    }
+
     /// The socket of a node's agent.
     pub(crate) fn socket(&self, node: &str) -> PathBuf {
         self.sockets().join(format!("{node}.sock"))

@@ -3,84 +3,20 @@
 
 mod stage;
 
-use std::net::IpAddr;
 use std::process::Output;
 
 use lab::Lab;
 use serde_json::Value;
 
-use stage::askers::{From, Stage};
-use stage::outside::client_addresses;
-use stage::servers::of_family;
+use stage::askers::Stage;
+use stage::paths::{self, Row, destination, family, meant, rows, sender};
 use stage::{PATIENCE, output, told};
-
-const PAGE: &str = include_str!("../../docs/packet-paths.md");
-const HOST: &str = "{apiVersion: v1, kind: Pod, metadata: {name: host, labels: {app: host}}, spec: {\
-    nodeName: node1, terminationGracePeriodSeconds: 0, containers: [{name: c, image: none, \
-    command: [flatnet-demo, serve, --port, '8080'], \
-    ports: [{containerPort: 8080, hostPort: 8082}, \
-    {containerPort: 8080, hostPort: 8082, protocol: UDP}]}]}}";
 
 /// A pod that is never ready.
 const SICK: &str = "{apiVersion: v1, kind: Pod, metadata: {name: sick, labels: {app: sick}}, spec: {\
     nodeName: node1, terminationGracePeriodSeconds: 0, containers: [{name: c, image: none, \
     command: [flatnet-demo, serve, --port, '8080'], \
     readinessProbe: {httpGet: {path: /, port: 1}, periodSeconds: 1}}]}}";
-
-/// A path of the page.
-#[derive(Debug, Clone)]
-struct Row {
-    title: String,
-    asked: String,
-    expected: [String; 2],
-}
-
-fn rows() -> Vec<Row> {
-    let sections = PAGE.split("\n### ").skip(1);
-    let row = |section: &str| {
-        let block = section.split("```path\n").nth(1)?.split("```").next()?;
-        let mut lines = block.lines().map(str::to_owned);
-        Some(Row {
-            title: section.lines().next()?.to_owned(),
-            asked: lines.next()?,
-            expected: [lines.next()?, lines.next()?],
-        })
-    };
-    sections.filter_map(row).collect()
-}
-
-/// The row for a family, in the cluster as it is: the DNS server may be on either node.
-fn meant(row: &Row, lab: &Lab, v6: bool, dns_node: &str) -> Row {
-    let beyond = if v6 {
-        "[2001:db8:9::9]"
-    } else {
-        "198.51.100.9"
-    };
-    let swapped = |text: &str| {
-        let dns = row.asked.contains("kube-dns") && dns_node == "node2";
-        match dns {
-            true => text
-                .replace("node1", "\0")
-                .replace("node2", "node1")
-                .replace('\0', "node2"),
-            false => text.to_owned(),
-        }
-    };
-    let client = of_family(&client_addresses(lab), family(v6));
-    let asked = swapped(&row.asked).replace("BEYOND", beyond);
-    Row {
-        title: format!("{}, {}", row.title, if v6 { "IPv6" } else { "IPv4" }),
-        asked: asked.replace("outside ", &format!("{client} ")) + if v6 { " -6" } else { "" },
-        expected: row.expected.clone().map(|text| swapped(&text)),
-    }
-}
-
-fn family(v6: bool) -> IpAddr {
-    match v6 {
-        true => IpAddr::from([0u16; 8]),
-        false => IpAddr::from([0u8; 4]),
-    }
-}
 
 fn trace(lab: &Lab, asked: &str, form: &str) -> Output {
     let words = format!("trace --explain {asked} -o {form}");
@@ -94,29 +30,12 @@ fn every_path_of_the_page_is_what_the_trace_says_and_what_happens() {
         return;
     };
     let lab = &stage.lab;
-    stage.service("web", "web", 30091, "type: NodePort");
-    lab.apply(HOST).expect("applied");
-    lab.wait_pods("host", 1, PATIENCE).expect("it serves");
-    for node in ["node1", "node2"] {
-        for at in stage.at(node, 30091) {
-            stage.settle(From::Outside, at);
-        }
-    }
-    let dns = output(lab.kubectl(&["get", "pods", "-n", "kube-system", "-o", "json"]));
-    let dns: Value = serde_json::from_str(&dns).expect("JSON");
-    let mut pods = dns["items"].as_array().expect("pods").iter();
-    let is_dns = |pod: &&Value| {
-        pod["metadata"]["name"]
-            .as_str()
-            .is_some_and(|n| n.contains("dns"))
-    };
-    let dns_node = pods.find(is_dns).expect("a server")["spec"]["nodeName"].as_str();
-    let dns_node = dns_node.expect("a node");
+    let dns_node = paths::set(&stage);
     let all = rows();
     assert!(all.len() >= 15, "the page has {} paths", all.len());
     for row in &all {
         for v6 in [false, true] {
-            let row = meant(row, lab, v6, dns_node);
+            let row = meant(row, lab, v6, &dns_node);
             let said = trace(lab, &row.asked, "short");
             let text = String::from_utf8_lossy(&said.stdout);
             let seen: Vec<&str> = text.lines().take(2).collect();
@@ -141,12 +60,8 @@ fn every_path_of_the_page_is_what_the_trace_says_and_what_happens() {
 /// Asks what the row asks, and compares whom the server saw with what the trace says.
 fn agrees(stage: &Stage, row: &Row, v6: bool) {
     let words: Vec<&str> = row.asked.split(' ').collect();
-    let from = match words[0] {
-        "pod/on-node1" => From::Pod("node1"),
-        "pod/on-node2" => From::Pod("node2"),
-        "node/node2" => From::Node("node2"),
-        address if address.parse::<IpAddr>().is_ok() => From::Outside,
-        _ => return,
+    let Some(from) = sender(words[0]) else {
+        return;
     };
     let serves = ["pod/web:8080", "svc/web:80", ":30091", ":8082"];
     if !serves.iter().any(|end| words[1].ends_with(end)) {
@@ -173,28 +88,6 @@ fn agrees(stage: &Stage, row: &Row, v6: bool) {
         "{}: {end} is to be seen, and {seen:?} was",
         row.title
     );
-}
-
-fn destination(stage: &Stage, end: &str, v6: bool) -> std::net::SocketAddr {
-    let (name, port) = end.rsplit_once(':').expect("a port");
-    let addresses: Vec<IpAddr> = match name {
-        "pod/web" => stage.lab.pods("web").expect("pods")[0].addresses.clone(),
-        "svc/web" => {
-            let service = output(stage.lab.kubectl(&["get", "service", "web", "-o", "json"]));
-            let service: Value = serde_json::from_str(&service).expect("JSON");
-            let ips = service["spec"]["clusterIPs"]
-                .as_array()
-                .expect("addresses")
-                .clone();
-            let ips = ips
-                .iter()
-                .map(|ip| ip.as_str().expect("text").parse().expect("an address"));
-            ips.collect()
-        }
-        node => stage.lab.node_addresses(node.trim_start_matches("node/")),
-    };
-    let port = port.parse().expect("a number");
-    std::net::SocketAddr::new(of_family(&addresses, family(v6)), port)
 }
 
 /// What is asked, how it ends, and which object is named.

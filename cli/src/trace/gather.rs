@@ -1,12 +1,12 @@
 //! Fetches the facts that the walk asks for, each once, from the agent of its node.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use proxy_agent::local::api::Node;
+use proxy_agent::local::api::{Node, Peer};
 
 use super::facts::{Fact, Facts, Need, Question};
-use super::resolve::Resolved;
-use super::walk::{self, Walked};
+use super::walk::{self, Ask, Names, Walked};
 use crate::agent::AskError;
 use crate::error::CliError;
 use crate::nodes::{Agent, Where};
@@ -61,6 +61,15 @@ impl Agents {
         self.agents.iter()
     }
 
+    /// The node that an address belongs to: its own, or in its pod CIDRs.
+    pub(super) fn home(&self, address: IpAddr) -> Option<&Peer> {
+        let mut peers = self.nodes.values().flat_map(|node| &node.peers);
+        peers.find(|peer| {
+            let mut cidrs = peer.pod_cidrs.iter();
+            peer.addresses.contains(&address) || cidrs.any(|cidr| cidr.contains(&address))
+        })
+    }
+
     async fn fetch(&self, need: &Need) -> Fact {
         let Some(agent) = self.agents.get(&need.node) else {
             let why = format!(
@@ -107,7 +116,7 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 /// Walks, and fetches what is missing, until the walk is whole.
-pub(super) async fn walk(agents: &Agents, resolved: &Resolved) -> Result<Walked, CliError> {
+pub(super) async fn walk(agents: &Agents, ask: &Ask, names: &Names) -> Result<Walked, CliError> {
     let mut facts = Facts::default();
     for (name, node) in &agents.nodes {
         let need = Need {
@@ -117,7 +126,7 @@ pub(super) async fn walk(agents: &Agents, resolved: &Resolved) -> Result<Walked,
         facts.add(need, Fact::Node(Box::new(node.clone())));
     }
     for _ in 0..MOST {
-        match walk::walk(&resolved.ask, &facts, &resolved.names) {
+        match walk::walk(ask, &facts, names) {
             Ok(walked) => return Ok(walked),
             Err(need) => {
                 let fact = agents.fetch(&need).await;

@@ -105,6 +105,14 @@ fn gap(walked: &Walked) -> Option<(&Hop, &Hop)> {
     Some((seen.next()?, hops.get(missing)?))
 }
 
+/// The first hop of a packet from outside, if it was not even seen there.
+fn never_came(walked: &Walked) -> Option<&Hop> {
+    let outside = walked.forward.first()?.kind == Kind::Outside;
+    let mut hops = walked.forward.iter();
+    let first = hops.find(|hop| hop.not_seen || hop.seen_after_nanoseconds.is_some())?;
+    (outside && first.not_seen).then_some(first)
+}
+
 fn named(hop: &Hop) -> String {
     match &hop.node {
         Some(node) => format!("{} of {node}", hop.place),
@@ -125,7 +133,17 @@ fn lost(
     };
     let counted = drops.iter().find(|drop| passes(&drop.node));
     let between = gap(walked).filter(|(last, missing)| last.node != missing.node);
+    let outside = never_came(walked);
     let (reason, words, object) = match (cause(freed), counted, between) {
+        (None, None, _) if let Some(first) = outside => (
+            "lost-before-node".to_owned(),
+            format!("it did not come to {}", named(first)),
+            format!(
+                "what is between the client and node {}: a firewall, a route, another holder of the \
+                 address",
+                first.node.as_deref().unwrap_or_default()
+            ),
+        ),
         (Some(end), ..) => (
             end.reason.clone(),
             format!("dropped at {} of {}: {}", end.place, end.node, end.words),

@@ -2,8 +2,8 @@
 //!
 //! `ends` reads what was typed and `resolve` finds out what it is; `walk` is the model, pure over
 //! `facts` that `gather` fetches from the nodes' agents; `probe` sends a packet of our own and
-//! compares, `seen` says where that passed, `freed` where it ended, `judge` how the whole did, `why`
-//! what the API server knows, `fresh` how old that is; `path` is the result and `show` writes it. `follow` is `--watch`.
+//! compares (from beyond the nodes `outside` sends it), `taken` says to which endpoint that went, `seen`
+//! where it passed, `freed` where it ended, `judge` how the whole did, `why` what the API server knows, `fresh` how old that is; `path` is the result and `show` writes it. `follow` is `--watch`.
 
 mod clock;
 mod ends;
@@ -15,11 +15,13 @@ mod gather;
 mod judge;
 mod kube;
 mod observed;
+mod outside;
 mod path;
 mod probe;
 mod resolve;
 mod seen;
 mod show;
+mod taken;
 mod walk;
 mod watches;
 mod why;
@@ -30,12 +32,13 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::error::CliError;
 use crate::nodes::Where;
-use crate::print::json;
+use crate::print::{json, say};
 
 use ends::Named;
+use outside::Outside;
 use path::{Outcome, Protocol, Trace};
 use resolve::Unresolved;
-use walk::Walked;
+use walk::{Source, Walked};
 
 /// Arguments of `flatnet trace`.
 #[derive(Debug, ClapArgs)]
@@ -124,13 +127,17 @@ pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
         return follow::run(&agents, args).await;
     };
     let (from, to) = (Named::parse(typed_from)?, Named::parse(typed_to)?);
+    let outside = Outside::of(at);
     let mut observed = None;
-    let walked = match resolve::resolve(args, (&from, &to), &agents).await {
+    let walked = match resolve::resolve(args, (&from, &to), &agents, &outside).await {
         Ok(resolved) => {
-            let mut walked = gather::walk(&agents, &resolved).await?;
+            let ask = (&resolved.ask, &resolved.names);
+            let mut walked = gather::walk(&agents, ask.0, ask.1).await?;
             if !args.explain {
-                observed =
-                    probe::observe(&agents, &resolved.ask, &resolved.names, &mut walked).await?;
+                observed = probe::observe(&agents, ask, &outside, &mut walked).await?;
+                if let (None, Source::Outside(from)) = (&observed, &ask.0.source) {
+                    eprintln!("{}", outside.advice(*from, ask.0));
+                }
             }
             let client = resolved.client.as_ref();
             why::explain(&mut walked.outcome, client, &resolved.pods).await;
@@ -142,6 +149,7 @@ pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
             forward: Vec::new(),
             back: Vec::new(),
             outcome,
+            candidates: Vec::new(),
         },
     };
     let trace = Trace {
@@ -153,13 +161,13 @@ pub(crate) async fn run(at: &Where, args: &Args) -> Result<ExitCode, CliError> {
         outcome: walked.outcome,
         observed,
     };
-    match args.output {
-        Output::Text => print!("{}", show::text(&trace)),
-        Output::Short => print!("{}", show::short(&trace)),
-        Output::Json => println!("{}", json(&trace)),
-        Output::Mermaid => print!("{}", show::mermaid(&trace)),
-        Output::Svg => print!("{}", show::svg(&trace)),
-    }
+    say(&match args.output {
+        Output::Text => show::text(&trace),
+        Output::Short => show::short(&trace),
+        Output::Json => json(&trace) + "\n",
+        Output::Mermaid => show::mermaid(&trace),
+        Output::Svg => show::svg(&trace),
+    });
     Ok(match trace.outcome {
         Outcome::Reached => ExitCode::SUCCESS,
         Outcome::NotReached { .. } => ExitCode::FAILURE,

@@ -1,5 +1,7 @@
 //! What one real packet did, beside what the model says. Part of the JSON of `-o json`.
 
+use std::net::SocketAddr;
+
 use proxy_agent::local::api::Probe;
 use serde::Serialize;
 
@@ -66,6 +68,15 @@ pub(crate) struct NodeClock {
     pub(crate) ahead_nanoseconds: i64,
     /// How wrong that may be, in nanoseconds.
     pub(crate) within_nanoseconds: u64,
+}
+
+/// Where a connection goes that a socket program has pointed at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Pointed {
+    /// As the kernel's table of connections has it.
+    pub(crate) towards: SocketAddr,
+    /// As getpeername() tells the process.
+    pub(crate) peer: SocketAddr,
 }
 
 /// A run of one of our programs on the packet.

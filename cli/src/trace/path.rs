@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-use super::observed::{Observed, Ran};
+use super::observed::{Observed, Pointed, Ran};
 
 /// The way of a packet and of its answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -108,10 +108,14 @@ pub(crate) struct Hop {
     /// Nanoseconds from when our packet was first seen until it was seen here, by the nodes'
     /// clocks; none where it cannot be seen, or was not looked for.
     pub(crate) seen_after_nanoseconds: Option<u64>,
+    /// The same since it was seen the time before; none where it was not seen before.
+    pub(crate) since_before_nanoseconds: Option<u64>,
     /// Whether this is the first hop where it should have been seen and was not.
     pub(crate) not_seen: bool,
     /// What our program made of it, where the kernel lets programs be watched at their work.
     pub(crate) ran: Option<Ran>,
+    /// Of connect(): where our own connection really went.
+    pub(crate) pointed: Option<Pointed>,
 }
 
 /// A kind of place.

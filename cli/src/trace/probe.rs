@@ -2,52 +2,92 @@
 //! back, where it was seen, what happened to it, and which drops the nodes counted meanwhile.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use proxy_agent::local::api::{Count, Probe, Status};
 
 use super::follow::sender;
 use super::freed::freed;
-use super::gather::{Agents, escaped};
+use super::gather::{self, Agents, escaped};
 use super::judge::{judge, too_large};
 use super::observed::{Freed, NodeDrop, Observed};
+use super::outside::Outside;
 use super::path::{End, Tuple};
 use super::seen;
+use super::taken;
 use super::walk::{Ask, Names, Says, Source, Walked};
 use super::watches::{Seen, Watches, Which};
 use crate::drops;
 use crate::error::CliError;
+use crate::nodes::Agent;
 
-/// Sends it, and writes into `walked` how it really ends. From outside nobody here can send.
+/// Endpoints of a Service that are watched for; beyond that the packet may go unseen.
+const MOST: usize = 64;
+
+/// Who sends it.
+enum Prober<'a> {
+    /// The agent of the sender's node, from its network namespace.
+    Agent(&'a Agent),
+    /// A client beyond the nodes.
+    Outside(&'a Outside),
+}
+
+impl<'a> Prober<'a> {
+    /// None if nobody can send from there.
+    fn of(agents: &'a Agents, ask: &Ask, outside: &'a Outside) -> Option<Self> {
+        match &ask.source {
+            Source::Pod(node, _) | Source::Process(node, _) => {
+                agents.of_node(node).map(Self::Agent)
+            }
+            Source::Outside(address) => {
+                let own = outside.address(ask.to).ok();
+                (own == Some(*address)).then_some(Self::Outside(outside))
+            }
+        }
+    }
+
+    async fn ask(&self, ask: &Ask, says: &Says) -> Result<Probe, CliError> {
+        match self {
+            Self::Agent(agent) => Ok(agent.post(&path(ask, says)).await?),
+            Self::Outside(client) => Ok(client.ask(ask, says).await),
+        }
+    }
+}
+
+/// Sends it, and writes into `walked` how it really ends, and where it went if a program chose.
+/// None if nobody can send from there.
 pub(super) async fn observe(
     agents: &Agents,
-    ask: &Ask,
-    names: &Names,
+    (ask, names): (&Ask, &Names),
+    outside: &Outside,
     walked: &mut Walked,
 ) -> Result<Option<Observed>, CliError> {
-    let (Source::Pod(node, from) | Source::Process(node, from)) = &ask.source else {
-        return Ok(None);
-    };
-    let Some(agent) = agents.of_node(node) else {
+    let Some(prober) = Prober::of(agents, ask, outside) else {
         return Ok(None);
     };
     let first = Tuple {
-        from: End::any(*from),
+        from: End::any(ask.source.address()),
         to: ask.to.into(),
     };
     let (watches, mut blind) = watch(agents, walked, (ask, first)).await;
     let before = counters(agents).await;
-    let probe: Probe = agent.post(&path(*from, ask, &ask.says)).await?;
+    let probe = prober.ask(ask, &ask.says).await?;
     let drops = moved(&before, &counters(agents).await);
     let seen = watches.take(agents, false).await;
-    let hops = (&mut walked.forward[..], &mut walked.back[..]);
     // Without a port there was no packet.
-    let client = probe.from.map(|at| SocketAddr::new(*from, at.port()));
-    let lost = client.and_then(|client| seen::join(hops, first, client, &seen));
+    let client = probe
+        .from
+        .map(|at| SocketAddr::new(first.from.address, at.port()));
+    let elsewhere = follow(agents, (ask, names), walked, (&probe, client, &seen)).await?;
+    let lost = match elsewhere {
+        // It was not on this path: nothing of it says anything about the hops.
+        Some(_) => None,
+        None => join(walked, (ask, first), (&probe, client, &seen), &mut blind),
+    };
     let freed = ends(agents, walked, (first, client), (&seen, names));
     let (mut outcome, difference) = judge(walked, ask, &probe, (&drops, &freed));
     if let (Says::Bytes(1..), "silent") = (&ask.says, probe.answer.as_str()) {
-        let small: Probe = agent.post(&path(*from, ask, &Says::Bytes(0))).await?;
+        let small = prober.ask(ask, &Says::Bytes(0)).await?;
         outcome = too_large(walked, ask, &small).unwrap_or(outcome);
     }
     walked.outcome = outcome;
@@ -64,12 +104,13 @@ pub(super) async fn observe(
         blind,
         clocks: watches.clocks(),
         // What was not seen says more than that it was not answered.
-        difference: lost.or(difference),
+        difference: elsewhere.or(lost).or(difference),
     }))
 }
 
-fn path(from: IpAddr, ask: &Ask, says: &Says) -> String {
+fn path(ask: &Ask, says: &Says) -> String {
     let (to, protocol) = (escaped(&ask.to.to_string()), ask.protocol.name());
+    let from = ask.source.address();
     let path = format!("/v1/probe?from={from}&to={to}&protocol={protocol}");
     match says {
         Says::Bytes(size) => format!("{path}&size={size}"),
@@ -77,13 +118,26 @@ fn path(from: IpAddr, ask: &Ask, says: &Says) -> String {
     }
 }
 
-/// Has the nodes of the path watch, and says which do not.
+/// Has the nodes of the path watch, also for endpoints that the model does not take, and says which
+/// do not.
 async fn watch(
     agents: &Agents,
     walked: &Walked,
     (ask, first): (&Ask, Tuple),
 ) -> (Watches, Vec<String>) {
-    let plan = seen::plan(&walked.forward, &walked.back, first);
+    let mut plan = seen::plan(&walked.forward, &walked.back, first);
+    for at in walked.candidates.iter().take(MOST) {
+        plan.addresses.insert(at.ip());
+        plan.ports.insert(at.port());
+        if let Some(home) = agents.home(at.ip()) {
+            plan.nodes
+                .entry(home.name.clone())
+                .or_default()
+                .insert(at.ip());
+            // Behind which a client from outside may be on its way there.
+            plan.addresses.extend(&home.addresses);
+        }
+    }
     let which = Which {
         addresses: plan.addresses.into_iter().collect(),
         ports: plan.ports.into_iter().collect(),
@@ -93,6 +147,54 @@ async fn watch(
     let nodes = plan.nodes.into_iter();
     let nodes = nodes.map(|(node, pods)| (node, pods.into_iter().collect()));
     Watches::begin(agents, nodes, &which).await
+}
+
+type Sent<'a> = (&'a Probe, Option<SocketAddr>, &'a Seen);
+
+/// Walks anew to the endpoint that the packet went to; in words where another was asked for.
+async fn follow(
+    agents: &Agents,
+    (ask, names): (&Ask, &Names),
+    walked: &mut Walked,
+    (probe, client, seen): Sent<'_>,
+) -> Result<Option<String>, CliError> {
+    let other = taken::other(agents, (walked, ask), probe, (client, seen)).await;
+    let Some(other) = other else {
+        return Ok(None);
+    };
+    if let Some(wanted) = ask.endpoint {
+        let words = "the programs choose; a model alone (--explain) is of the one that is named";
+        return Ok(Some(format!(
+            "it went to {other}, and not to {wanted}: {words}"
+        )));
+    }
+    let taken = Ask {
+        endpoint: Some(other.ip()),
+        ..ask.clone()
+    };
+    *walked = gather::walk(agents, &taken, names).await?;
+    Ok(None)
+}
+
+/// Writes into the hops where the packet was; in words where that is not as the model has it.
+fn join(
+    walked: &mut Walked,
+    (ask, first): (&Ask, Tuple),
+    (probe, client, seen): Sent<'_>,
+    blind: &mut Vec<String>,
+) -> Option<String> {
+    let pointed = taken::point(&mut walked.forward, ask, probe);
+    let hops = (&mut walked.forward[..], &mut walked.back[..]);
+    let lost = seen::join(hops, first, client?, seen);
+    let came = ["answered", "refused"].contains(&probe.answer.as_str());
+    if came && seen::is_disguised(&mut walked.forward) {
+        blind.push(format!(
+            ": no node saw a packet from {}: something between here and the nodes rewrites it",
+            first.from.address
+        ));
+        return pointed;
+    }
+    pointed.or(lost)
 }
 
 /// Where packets of the conversation ended.

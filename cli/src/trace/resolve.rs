@@ -1,14 +1,17 @@
-//! What the ends are: a pod's address and node, a Service's cluster IP.
+//! What the ends are: a pod's address and node, a Service's cluster IP or where it answers outside.
+
+mod service;
 
 use std::net::{IpAddr, SocketAddr};
 
 use cluster_watch::Client;
-use proxy_agent::local::api::{Node, Service, Services};
+use proxy_agent::local::api::Node;
 
 use super::Args;
 use super::ends::Named;
 use super::gather::Agents;
 use super::kube::{self, Pod};
+use super::outside::Outside;
 use super::path::Outcome;
 use super::walk::{Ask, Names, Says, Source};
 use crate::agent::AskError;
@@ -47,10 +50,11 @@ pub(super) async fn resolve(
     args: &Args,
     (from, to): (&Named, &Named),
     agents: &Agents,
+    outside: &Outside,
 ) -> Result<Resolved, Unresolved> {
     let look = Known::of(args, agents).await;
-    let to = look.target(to).await?;
-    let source = look.source(from, to.is_ipv6()).await?;
+    let to = look.target(to, look.is_beyond(from)).await?;
+    let source = look.source(from, to, outside).await?;
     Ok(Resolved {
         names: look.names(),
         ask: Ask {
@@ -95,7 +99,16 @@ impl<'a> Known<'a> {
 }
 
 impl Known<'_> {
-    async fn target(&self, named: &Named) -> Result<SocketAddr, Unresolved> {
+    /// Whether that is a client beyond the nodes.
+    fn is_beyond(&self, named: &Named) -> bool {
+        match named {
+            Named::Outside => true,
+            Named::Address(address, _) => matches!(self.at(*address), Source::Outside(_)),
+            _ => false,
+        }
+    }
+
+    async fn target(&self, named: &Named, beyond: bool) -> Result<SocketAddr, Unresolved> {
         let v6 = self.args.ipv6;
         let (addresses, port) = match named {
             Named::Address(address, port) => (vec![*address], *port),
@@ -104,7 +117,8 @@ impl Known<'_> {
             Named::Node(name, port) => (self.node_addresses(name)?, *port),
             Named::Service(namespace, name, port) => {
                 let namespace = namespace.as_deref().unwrap_or(&self.args.namespace);
-                return self.service(namespace, name, port.as_deref()).await;
+                let port = port.as_deref();
+                return self.service((namespace, name), port, beyond).await;
             }
             Named::Outside => {
                 return Err(not_found("the far end needs an address: ADDRESS:PORT").into());
@@ -115,7 +129,13 @@ impl Known<'_> {
         Ok(SocketAddr::new(address, port))
     }
 
-    async fn source(&self, named: &Named, v6: bool) -> Result<Source, CliError> {
+    async fn source(
+        &self,
+        named: &Named,
+        to: SocketAddr,
+        outside: &Outside,
+    ) -> Result<Source, CliError> {
+        let v6 = to.is_ipv6();
         let pod = match named {
             Named::Pod(name, _) => self.pod(name)?.clone(),
             Named::Deploy(name, _) => self.deploy(name).await?,
@@ -125,9 +145,11 @@ impl Known<'_> {
             }
             Named::Address(address, _) => return Ok(self.at(*address)),
             Named::Service(..) => return Err(not_found("a Service sends nothing; name a pod")),
-            // An address for documentation: nobody's, so that it is nobody's here.
-            Named::Outside if v6 => return Ok(Source::Outside(doc("2001:db8::1"))),
-            Named::Outside => return Ok(Source::Outside(doc("192.0.2.1"))),
+            Named::Outside => {
+                let own = outside.address(to).ok().map(|own| self.at(own));
+                let own = own.filter(|own| matches!(own, Source::Outside(_)));
+                return Ok(own.unwrap_or(Source::Outside(documentation(v6))));
+            }
         };
         let address = of_family(&pod.addresses(), v6)?;
         Ok(match pod.spec.host_network {
@@ -193,72 +215,6 @@ impl Known<'_> {
             .ok_or_else(|| not_found(format!("there is no node {name}")))
     }
 
-    /// The Service of this name.
-    pub(super) async fn named(&self, namespace: &str, name: &str) -> Result<Service, CliError> {
-        let found = self.agents.service(namespace, name).await?;
-        found.ok_or_else(|| not_found(format!("there is no Service {namespace}/{name}")))
-    }
-
-    async fn service(
-        &self,
-        namespace: &str,
-        name: &str,
-        port: Option<&str>,
-    ) -> Result<SocketAddr, Unresolved> {
-        let service = self.named(namespace, name).await?;
-        if let Some(unserved) = &service.unserved {
-            return Err(Unresolved::Ended(Outcome::NotReached {
-                reason: unserved.code.clone(),
-                words: unserved.words.clone(),
-                object: format!("Service {namespace}/{name}"),
-            }));
-        }
-        let number = self.port(&service, port)?;
-        let fronts = service.ports.iter().flat_map(|port| &port.frontends);
-        let fronts = fronts.filter(|front| front.kind == "cluster-ip");
-        let addresses: Vec<IpAddr> = fronts.map(|front| front.address).collect();
-        Ok(SocketAddr::new(
-            of_family(&addresses, self.args.ipv6)?,
-            number,
-        ))
-    }
-
-    /// The number of a port that was named, numbered, or is the only one.
-    fn port(&self, service: &Service, wanted: Option<&str>) -> Result<u16, CliError> {
-        let of_protocol = |port: &&proxy_agent::local::api::Port| {
-            port.protocol == self.args.protocol().of_service()
-        };
-        let ports: Vec<_> = service.ports.iter().filter(of_protocol).collect();
-        let found = match wanted {
-            Some(wanted) => {
-                let mut all = ports.iter();
-                let number = wanted.parse().ok();
-                all.find(|port| port.name == wanted || Some(port.port) == number)
-                    .map(|port| port.port)
-                    // A port that the Service has not is worth a look, too.
-                    .or(number)
-            }
-            None => match &ports[..] {
-                [only] => Some(only.port),
-                _ => None,
-            },
-        };
-        found.ok_or_else(|| {
-            let names = ports.iter().map(|port| match port.name.as_str() {
-                "" => port.port.to_string(),
-                name => name.to_owned(),
-            });
-            let names: Vec<_> = names.collect();
-            not_found(format!(
-                "which port of Service {}/{}? It has {} over {}",
-                service.namespace,
-                service.name,
-                names.join(", "),
-                self.args.protocol().of_service(),
-            ))
-        })
-    }
-
     /// What addresses are called.
     pub(super) fn names(&self) -> Names {
         let pods = self.pods.iter().filter(|pod| !pod.spec.host_network);
@@ -276,18 +232,6 @@ impl Known<'_> {
     }
 }
 
-impl Agents {
-    /// A Service as the first node that answers has it.
-    async fn service(&self, namespace: &str, name: &str) -> Result<Option<Service>, CliError> {
-        let path = format!("/v1/services?namespace={namespace}&name={name}");
-        let Some(agent) = self.first() else {
-            return Ok(None);
-        };
-        let mut found: Services = agent.get(&path).await?;
-        Ok(found.services.pop())
-    }
-}
-
 fn of_family(addresses: &[IpAddr], v6: bool) -> Result<IpAddr, CliError> {
     let family = |address: &&IpAddr| address.is_ipv6() == v6;
     let own = addresses.iter().find(family).copied();
@@ -296,9 +240,12 @@ fn of_family(addresses: &[IpAddr], v6: bool) -> Result<IpAddr, CliError> {
         .ok_or_else(|| not_found("it has no address of this family yet"))
 }
 
-fn doc(text: &str) -> IpAddr {
-    text.parse()
-        .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
+/// An address for documentation: nobody's, so that it is nobody's here.
+fn documentation(v6: bool) -> IpAddr {
+    match v6 {
+        true => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
+        false => IpAddr::from([192, 0, 2, 1]),
+    }
 }
 
 fn not_found(text: impl Into<String>) -> CliError {

@@ -72,7 +72,7 @@ pub(super) fn join(
     let (there, last) = expected(forward, first);
     let (home, _) = expected(back, last.reversed());
     let places = there.into_iter().chain(home);
-    let (mut begun, mut otherwise) = (None, None);
+    let (mut begun, mut before, mut otherwise) = (None, None, None);
     let mut seen_last = "nowhere".to_owned();
     for (hop, expected) in forward.iter_mut().chain(back).zip(places) {
         let Some(expected) = expected else { continue };
@@ -89,6 +89,8 @@ pub(super) fn join(
             Some(nanoseconds) => {
                 let start = *begun.get_or_insert(nanoseconds);
                 hop.seen_after_nanoseconds = Some(nanoseconds.saturating_sub(start));
+                let last: Option<u64> = before.replace(nanoseconds);
+                hop.since_before_nanoseconds = last.map(|last| nanoseconds.saturating_sub(last));
                 seen_last = place;
             }
             None => {
@@ -99,6 +101,23 @@ pub(super) fn join(
         }
     }
     otherwise
+}
+
+/// Whether no node saw a packet from outside, though it was answered: then it comes under another
+/// address, and where it passes is not known. Nothing is marked as not seen then.
+pub(super) fn is_disguised(forward: &mut [Hop]) -> bool {
+    let outside = forward.first().is_some_and(|hop| hop.kind == Kind::Outside);
+    let seen = forward
+        .iter()
+        .any(|hop| hop.seen_after_nanoseconds.is_some());
+    let missing = forward.iter_mut().find(|hop| hop.not_seen);
+    match missing {
+        Some(missing) if outside && !seen => {
+            missing.not_seen = false;
+            true
+        }
+        _ => false,
+    }
 }
 
 /// What a program wrote, where the model has it write something else.
@@ -120,13 +139,15 @@ fn expected(hops: &[Hop], first: Tuple) -> (Vec<Option<Expected>>, Tuple) {
     for (index, hop) in hops.iter().enumerate() {
         let before = tuple;
         tuple = hop.change.map_or(tuple, |change| change.after);
-        let leaving = hops
-            .get(index + 1)
-            .is_some_and(|next| next.kind == Kind::FromPod);
+        let next = hops.get(index + 1).map(|next| next.kind);
+        let leaving = next == Some(Kind::FromPod);
+        // A program at an uplink may end it there or send it back into the node: nobody sees it leave.
+        let turned = ![Some(Kind::Fabric), Some(Kind::Outside)].contains(&next);
         let interface = || hop.place.split(' ').next().map(str::to_owned);
         let place = match hop.kind {
             Kind::PodInterface if leaving => Some((Some(tuple.from.address), None, true, tuple)),
             Kind::PodInterface => Some((Some(tuple.to.address), None, false, tuple)),
+            Kind::ToNetwork if turned => None,
             Kind::ToPod | Kind::ToNetwork | Kind::Tunnel => Some((None, interface(), true, tuple)),
             // Whoever watches sees it before the program does.
             Kind::FromPod => Some((None, interface(), false, before)),

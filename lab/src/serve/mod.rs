@@ -6,6 +6,7 @@ mod system;
 use std::fs::{self, OpenOptions};
 use std::future::Future;
 use std::io::{self, Write};
+use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,6 +163,7 @@ fn prepare(places: &Places, settings: &Settings) -> Result<(), LabError> {
         places.logs().join("pods"),
         places.netns_dir(),
         places.pods_dir(),
+        places.sockets(),
     ] {
         fs::create_dir_all(dir).map_err(io("state directory"))?;
     }
@@ -179,6 +181,7 @@ fn prepare(places: &Places, settings: &Settings) -> Result<(), LabError> {
         .collect();
     fabric::build(places, &settings.network, &members).map_err(io("fabric"))?;
     cgroup::create(&places.client_cgroup()).map_err(io("outside client"))?;
+    symlink(places.netns(CLIENT), places.outside()).map_err(io("outside client"))?;
     for node in &settings.nodes {
         node.prepare(places, settings.image.is_some())
             .map_err(io(&node.name))?;

@@ -1,13 +1,13 @@
-//! What really arrives: `tcpdump` in a pod.
+//! What really passes: `tcpdump` in a pod, on a node or on the outside client.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use lab::Lab;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// A capture on the `eth0` of a pod.
+/// A capture on an `eth0`.
 pub(crate) struct Capture {
     tcpdump: Child,
 }
@@ -15,13 +15,18 @@ pub(crate) struct Capture {
 impl Capture {
     /// Begins to capture what matches `filter`, in the words of pcap-filter(7).
     pub(crate) fn start(lab: &Lab, pod: &str, filter: &str) -> Self {
+        Self::at(|argv| lab.in_pod(pod, argv), filter)
+    }
+
+    /// The same on the `eth0` of where commands made of an argv run.
+    pub(crate) fn at(place: impl Fn(&[&str]) -> Command, filter: &str) -> Self {
         let options = "-n -l --immediate-mode -i eth0".split(' ');
         let argv: Vec<_> = ["tcpdump"]
             .into_iter()
             .chain(options)
             .chain([filter])
             .collect();
-        let mut command = lab.in_pod(pod, &argv);
+        let mut command = place(&argv);
         let mut tcpdump = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

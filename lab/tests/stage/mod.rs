@@ -10,6 +10,7 @@ pub(crate) mod askers;
 pub(crate) mod capture;
 pub(crate) mod cast;
 pub(crate) mod outside;
+pub(crate) mod paths;
 pub(crate) mod place;
 pub(crate) mod servers;
 pub(crate) mod talk;

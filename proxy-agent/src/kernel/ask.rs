@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::thread;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
+use super::listeners;
 use super::spaces::Space;
 
 /// How long an answer may take.
@@ -66,6 +67,9 @@ pub struct Asked {
     pub took: Duration,
     /// The port that the kernel chose, with no address: that may change until it is sent.
     pub from: Option<SocketAddr>,
+    /// Where the kernel has a connection go that was taken, and where it goes as the program is
+    /// told: two addresses where a socket program has chosen.
+    pub towards: Option<(SocketAddr, SocketAddr)>,
     /// What the answer to a datagram says.
     pub heard: Vec<u8>,
     /// The error, in the kernel's words.
@@ -78,12 +82,17 @@ pub struct Asked {
 /// If the namespace cannot be entered.
 pub fn ask(space: &Space, question: Question) -> io::Result<Asked> {
     let pid = space.pids.first().ok_or(ErrorKind::NotFound)?;
-    let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
-    // A thread of its own, that ends in that namespace.
-    let inside = move || {
-        enter(&namespace)?;
+    ask_in(File::open(format!("/proc/{pid}/ns/net"))?, question)
+}
+
+/// The same from a namespace that a file stands for.
+///
+/// # Errors
+/// If it cannot be entered.
+pub fn ask_in(namespace: File, question: Question) -> io::Result<Asked> {
+    inside(namespace, move || {
         let begun = Instant::now();
-        let (done, from) = match question {
+        let (done, from, towards) = match question {
             Question::Connection(to) => connect(to),
             Question::Datagram { to, words } => send(to, &words),
         };
@@ -92,12 +101,32 @@ pub fn ask(space: &Space, question: Question) -> io::Result<Asked> {
             answer: judged(&done),
             took,
             from,
+            towards,
             words: done.as_ref().err().map(ToString::to_string),
             heard: done.unwrap_or_default(),
         })
-    };
-    let asked = thread::spawn(inside).join();
-    asked.unwrap_or_else(|_| Err(io::Error::other("the thread that asks broke")))
+    })
+}
+
+/// The address from which something would be sent there from a namespace. Sends nothing.
+///
+/// # Errors
+/// If it cannot be entered, or has no way there.
+pub fn source_in(namespace: File, to: SocketAddr) -> io::Result<IpAddr> {
+    inside(namespace, move || {
+        let socket = UdpSocket::bind(any(to))?;
+        socket.connect(to)?;
+        Ok(socket.local_addr()?.ip())
+    })
+}
+
+/// On a thread of its own, that ends in that namespace.
+fn inside<T: Send + 'static>(
+    namespace: File,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let done = thread::spawn(move || enter(&namespace).and_then(|()| work())).join();
+    done.unwrap_or_else(|_| Err(io::Error::other("the thread that asks broke")))
 }
 
 /// Moves this thread, which does nothing else from now on, into a network namespace. (To be where it
@@ -117,21 +146,31 @@ pub(super) fn enter(namespace: &File) -> io::Result<()> {
     }
 }
 
+/// What was heard, the end from which was asked, and [`Asked::towards`].
+type Done = (
+    io::Result<Vec<u8>>,
+    Option<SocketAddr>,
+    Option<(SocketAddr, SocketAddr)>,
+);
+
 /// The port that the kernel chose is known whatever comes: the socket is bound first.
-fn connect(to: SocketAddr) -> (io::Result<Vec<u8>>, Option<SocketAddr>) {
-    let mut from = None;
+fn connect(to: SocketAddr) -> Done {
+    let (mut from, mut towards) = (None, None);
     let mut exchange = || {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
         socket.bind(&any(to).into())?;
         from = socket.local_addr()?.as_socket();
         socket.connect_timeout(&to.into(), PATIENCE)?;
+        let kernels = from.and_then(|from| listeners::remote(from.port()));
+        let told = socket.peer_addr().ok().and_then(|told| told.as_socket());
+        towards = kernels.zip(told);
         Ok(Vec::new())
     };
     let done = exchange();
-    (done, from)
+    (done, from, towards)
 }
 
-fn send(to: SocketAddr, words: &[u8]) -> (io::Result<Vec<u8>>, Option<SocketAddr>) {
+fn send(to: SocketAddr, words: &[u8]) -> Done {
     let mut from = None;
     let mut exchange = || {
         let socket = UdpSocket::bind(any(to))?;
@@ -146,7 +185,7 @@ fn send(to: SocketAddr, words: &[u8]) -> (io::Result<Vec<u8>>, Option<SocketAddr
         Ok(heard)
     };
     let done = exchange();
-    (done, from)
+    (done, from, None)
 }
 
 fn any(to: SocketAddr) -> SocketAddr {

@@ -1,8 +1,8 @@
-//! Who listens at an address in a network namespace: `/proc/PID/net/tcp` and its like, and the
-//! processes that hold the sockets.
+//! Who listens at an address in a network namespace, and where a connection goes: `/proc/PID/net/tcp`
+//! and its like, and the processes that hold the sockets.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proxy_abi::protocol;
 
@@ -26,6 +26,7 @@ pub struct Listener {
 struct Line {
     address: IpAddr,
     port: u16,
+    remote: SocketAddr,
     state: u8,
     inode: u64,
 }
@@ -63,6 +64,18 @@ pub fn at(space: &Space, number: u8, address: IpAddr, port: u16) -> Option<Liste
     })
 }
 
+/// Where the connection goes that this port of this thread's namespace has, as the kernel has it:
+/// what getpeername() says may be another address (`None`: it has none).
+#[must_use]
+pub fn remote(port: u16) -> Option<SocketAddr> {
+    let tables = ["tcp", "tcp6"].into_iter().filter_map(|table| {
+        let text = fs::read_to_string(format!("/proc/thread-self/net/{table}")).ok()?;
+        let mut lines = text.lines().filter_map(line);
+        lines.find(|line| line.port == port && line.state != LISTEN)
+    });
+    tables.map(|line| line.remote).next()
+}
+
 /// The socket bound to the address itself, else one bound to any. (One to `::` takes IPv4, too,
 /// unless IPV6_V6ONLY is set, which the table does not tell.)
 fn best(lines: &[Line], state: u8, address: IpAddr, port: u16) -> Option<&Line> {
@@ -82,10 +95,18 @@ fn best(lines: &[Line], state: u8, address: IpAddr, port: u16) -> Option<&Line> 
 
 fn line(text: &str) -> Option<Line> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let (address, port) = words.get(1)?.split_once(':')?;
+    let end = |at: usize| -> Option<SocketAddr> {
+        let (address, port) = words.get(at)?.split_once(':')?;
+        Some(SocketAddr::new(
+            parse(address)?,
+            u16::from_str_radix(port, 16).ok()?,
+        ))
+    };
+    let own = end(1)?;
     Some(Line {
-        address: parse(address)?,
-        port: u16::from_str_radix(port, 16).ok()?,
+        address: own.ip(),
+        port: own.port(),
+        remote: end(2)?,
         state: u8::from_str_radix(words.get(3)?, 16).ok()?,
         inode: words.get(9)?.parse().ok()?,
     })
@@ -152,6 +173,7 @@ mod tests {
             let expected = Line {
                 address: IpAddr::from([127, 0, 0, 1]),
                 port: 8080,
+                remote: ([0, 0, 0, 0], 0).into(),
                 state: LISTEN,
                 inode: 4711,
             };
@@ -166,6 +188,7 @@ mod tests {
         let at = |address: &str, state| Line {
             address: address.parse().expect("an address"),
             port: 80,
+            remote: ([0, 0, 0, 0], 0).into(),
             state,
             inode: 1,
         };
@@ -190,6 +213,9 @@ mod tests {
         let at = listener.local_addr().expect("an address");
         let all = spaces::all();
         let own = spaces::own(&all).expect("this namespace");
+        let client = std::net::TcpStream::connect(at).expect("taken");
+        let port = client.local_addr().expect("an address").port();
+        assert_eq!(remote(port), Some(at));
         let found = super::at(own, protocol::TCP, at.ip(), at.port()).expect("it listens");
         assert_eq!(
             (found.address, found.pid),

@@ -1,7 +1,7 @@
 //! Sockets in the network namespaces of the node and its pods: who listens, and one that asks.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use proxy_abi::protocol;
@@ -90,15 +90,43 @@ pub async fn probe(
         Some(space) => tokio::task::spawn_blocking(move || ask::ask(&space, question)).await,
         None => Ok(Err(io::ErrorKind::NotFound.into())),
     };
-    let asked = asked.unwrap_or_else(|broken| Err(io::Error::other(broken)));
+    Ok(told(
+        asked.unwrap_or_else(|broken| Err(io::Error::other(broken))),
+    ))
+}
+
+/// What is sent: a connection, or a datagram that asks for a name or has so many bytes.
+///
+/// # Errors
+/// If the name is none.
+pub fn question(
+    to: SocketAddr,
+    protocol: &str,
+    dns: Option<&str>,
+    size: u16,
+) -> Result<Question, String> {
+    match (protocol, dns) {
+        ("tcp", _) => Ok(Question::Connection(to)),
+        (_, None) => Ok(Question::datagram(to, size.into())),
+        (_, Some(name)) => {
+            let words = lookup::question(name, to.is_ipv6()).map_err(|error| error.to_string())?;
+            Ok(Question::Datagram { to, words })
+        }
+    }
+}
+
+/// What came of a question, in words.
+#[must_use]
+pub fn told(asked: io::Result<Asked>) -> Probe {
     let asked = asked.unwrap_or_else(|error| Asked {
         answer: ask::Answer::Failed,
         took: Duration::ZERO,
         from: None,
+        towards: None,
         heard: Vec::new(),
         words: Some(error.to_string()),
     });
-    Ok(Probe {
+    Probe {
         answer: match asked.answer {
             ask::Answer::Answered => "answered",
             ask::Answer::Refused => "refused",
@@ -109,7 +137,9 @@ pub async fn probe(
         .to_owned(),
         milliseconds: asked.took.as_secs_f64() * 1000.0,
         from: asked.from,
+        towards: asked.towards.map(|(kernels, _)| kernels),
+        peer: asked.towards.map(|(_, told)| told),
         words: asked.words,
         lookup: lookup::told(&asked.heard),
-    })
+    }
 }

@@ -112,6 +112,17 @@ impl Cluster {
         capture(self.lab("exec")?.args([pod, "--"]).args(words))
     }
 
+    /// `flatnet`, asking every node.
+    ///
+    /// # Errors
+    /// As [`Cluster::netns`].
+    pub(super) fn flatnet(&self) -> anyhow::Result<Command> {
+        let mut command = Command::new(self.binary.with_file_name("flatnet"));
+        command.env("KUBECONFIG", &self.kubeconfig);
+        command.env("FLATNET_SOCKETS", self.state()?.join("sockets"));
+        Ok(command)
+    }
+
     /// Where the lab keeps the network namespace of one of its members: a node, or the fabric
     /// that joins them.
     ///

@@ -22,6 +22,7 @@ mod path;
 mod service;
 mod program;
 mod sync;
+mod trace;
 mod table;
 
 use std::path::PathBuf;
@@ -108,6 +109,11 @@ const BENCHES: &[Bench] = &[
         name: program::NAME,
         about: "nanoseconds of one run of each packet program, on each of its paths",
         run: program::run,
+    },
+    Bench {
+        name: trace::NAME,
+        about: "what a trace costs while there is none, and one flow traced in a flood of others",
+        run: trace::run,
     },
     Bench {
         name: sync::NAME,

@@ -14,13 +14,16 @@ fn walked(outcome: Outcome) -> Walked {
         change: None,
         shown_by: None,
         seen_after_nanoseconds: None,
+        since_before_nanoseconds: None,
         not_seen: false,
         ran: None,
+        pointed: None,
     };
     Walked {
         forward: vec![hop],
         back: vec![],
         outcome,
+        candidates: vec![],
     }
 }
 

@@ -28,8 +28,10 @@ fn hop(node: Option<&str>, kind: Kind, place: &str) -> Hop {
         change: None,
         shown_by: None,
         seen_after_nanoseconds: None,
+        since_before_nanoseconds: None,
         not_seen: false,
         ran: None,
+        pointed: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A path as a Mermaid flowchart: a box a hop, a frame a node.
 
-use super::outcome;
+use super::{outcome, pointed, seen};
 use crate::trace::path::{Hop, Trace};
 
 /// The diagram.
@@ -53,6 +53,11 @@ fn label(hop: &Hop) -> String {
     ];
     if let Some(change) = hop.change {
         lines.push(quoted(&format!("{} => {}", change.before, change.after)));
+    }
+    lines.extend(pointed(hop).map(|line| quoted(&line)));
+    match hop.not_seen {
+        true => lines.push("<b>not seen here</b>".to_owned()),
+        false => lines.extend(seen(hop)),
     }
     lines.join("<br/>")
 }

@@ -13,7 +13,7 @@ pub(super) use text::text;
 
 use std::collections::BTreeMap;
 
-use super::observed::{Freed, NodeClock, Observed};
+use super::observed::{Freed, NodeClock, Observed, Pointed};
 use super::path::{Hop, Outcome, Trace};
 
 /// A word a hop, on two lines, and the outcome.
@@ -40,6 +40,39 @@ fn outcome(outcome: &Outcome) -> String {
         } => format!("not reached ({reason}): {words}; look at {object}"),
         Outcome::NotKnown { words } => format!("not known: {words}"),
     }
+}
+
+/// When our packet was seen at a hop: since the first, and since the one before.
+fn seen(hop: &Hop) -> Option<String> {
+    let micros = |nanoseconds: u64| nanoseconds / 1_000;
+    let after = micros(hop.seen_after_nanoseconds?);
+    let since = hop.since_before_nanoseconds.map(micros);
+    let since = since.map_or(String::new(), |since| format!(" (+{since})"));
+    Some(format!("seen after {after} us{since}"))
+}
+
+/// Where our own connection was pointed, at connect().
+fn pointed(hop: &Hop) -> Option<String> {
+    let Pointed { towards, peer } = hop.pointed?;
+    Some(format!(
+        "seen: the connection goes to {towards}, and getpeername() says {peer}"
+    ))
+}
+
+/// Words on lines of so many letters.
+fn lines(text: &str, letters: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.last().map_or(0, |line| line.chars().count());
+        if last > 0 && last + 1 + word.chars().count() > letters {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    lines
 }
 
 /// What the packet did, a line a fact.

@@ -1,25 +1,31 @@
 //! A path as a picture: two columns, the way there and the way of the answer, a box a hop, a
 //! coloured band a node.
 
-use super::outcome;
+use super::{lines, outcome, pointed, seen};
 use crate::trace::path::{Hop, Outcome, Trace};
 
 const BOX_WIDTH: usize = 560;
-const BOX_HEIGHT: usize = 66;
+/// Of a box's title, and of each line under it.
+const TITLE: usize = 30;
+const LINE: usize = 18;
 const GAP: usize = 18;
 const MARGIN: usize = 24;
 const TOP: usize = 70;
 /// Letters of the small text that fit a box.
 const LETTERS: usize = 88;
+/// Width of a letter of the outcome.
+const OUTCOME_LETTER: usize = 9;
 /// Bands of nodes, in the order in which they are met; what is no node's is grey.
 const BANDS: [&str; 4] = ["#2b6cb0", "#2f855a", "#b7791f", "#6b46c1"];
 
 /// The picture.
 pub(in crate::trace) fn svg(trace: &Trace) -> String {
     let columns = if trace.back.is_empty() { 1 } else { 2 };
-    let rows = trace.forward.len().max(trace.back.len());
     let width = 2 * MARGIN + columns * BOX_WIDTH + (columns - 1) * 2 * MARGIN;
-    let height = TOP + rows * (BOX_HEIGHT + GAP) + 2 * MARGIN;
+    let boxes = |hops: &[Hop]| hops.iter().map(|hop| height(hop) + GAP).sum::<usize>();
+    let end = lines(&outcome(&trace.outcome), width / OUTCOME_LETTER);
+    let boxes = boxes(&trace.forward).max(boxes(&trace.back));
+    let height = TOP + boxes + MARGIN + end.len() * LINE;
     let nodes = nodes(trace);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
@@ -47,13 +53,10 @@ pub(in crate::trace) fn svg(trace: &Trace) -> String {
         Outcome::NotReached { .. } => "#c53030",
         Outcome::NotKnown { .. } => "#b7791f",
     };
-    text += &words(
-        MARGIN,
-        height - MARGIN,
-        14,
-        colour,
-        &outcome(&trace.outcome),
-    );
+    for (index, line) in end.iter().enumerate() {
+        let y = TOP + boxes + MARGIN + index * LINE;
+        text += &words(MARGIN, y, 14, colour, line);
+    }
     text + "</svg>\n"
 }
 
@@ -74,9 +77,8 @@ fn nodes(trace: &Trace) -> Vec<&str> {
 }
 
 fn column(hops: &[Hop], left: usize, nodes: &[&str]) -> String {
-    let mut text = String::new();
+    let (mut text, mut top) = (String::new(), TOP);
     for (index, hop) in hops.iter().enumerate() {
-        let top = TOP + index * (BOX_HEIGHT + GAP);
         let found = nodes
             .iter()
             .position(|node| hop.node.as_deref() == Some(*node));
@@ -84,16 +86,45 @@ fn column(hops: &[Hop], left: usize, nodes: &[&str]) -> String {
             .and_then(|at| BANDS.get(at % BANDS.len()))
             .unwrap_or(&"#718096");
         text += &hop_box(hop, (left, top), band);
+        top += height(hop);
         if index + 1 < hops.len() {
-            let (x, from) = (left + BOX_WIDTH / 2, top + BOX_HEIGHT);
+            let x = left + BOX_WIDTH / 2;
             text += &format!(
-                "<line x1=\"{x}\" y1=\"{from}\" x2=\"{x}\" y2=\"{}\" stroke=\"#4a5568\" \
+                "<line x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{}\" stroke=\"#4a5568\" \
                  marker-end=\"url(#to)\"/>\n",
-                from + GAP
+                top + GAP
             );
         }
+        top += GAP;
     }
     text
+}
+
+/// What a box has under its title, a line each with size and colour: what happens, what changes, and
+/// the command that shows it.
+fn body(hop: &Hop) -> Vec<(usize, &'static str, String)> {
+    let mut body = vec![(11, "#4a5568", hop.does.clone())];
+    if let Some(change) = hop.change {
+        let (before, after) = (change.before, format!("\u{21d2}  {}", change.after));
+        let line = format!("{before}  {after}");
+        let lines = match line.chars().count() <= LETTERS {
+            true => vec![line],
+            false => vec![before.to_string(), after],
+        };
+        body.extend(lines.into_iter().map(|line| (11, "#975a16", line)));
+    }
+    body.extend(pointed(hop).map(|line| (11, "#2f855a", line)));
+    let command = hop.shown_by.as_ref();
+    body.extend(command.map(|command| (10, "#718096", format!("$ {command}"))));
+    let wrapped = body.into_iter().flat_map(|(size, colour, text)| {
+        let lines = lines(&text, LETTERS).into_iter();
+        lines.map(move |line| (size, colour, line))
+    });
+    wrapped.collect()
+}
+
+fn height(hop: &Hop) -> usize {
+    TITLE + body(hop).len() * LINE
 }
 
 fn hop_box(hop: &Hop, (left, top): (usize, usize), band: &str) -> String {
@@ -102,72 +133,45 @@ fn hop_box(hop: &Hop, (left, top): (usize, usize), band: &str) -> String {
     } else {
         "#f7fafc"
     };
+    let height = height(hop);
     let mut text = format!(
-        "<rect x=\"{left}\" y=\"{top}\" width=\"{BOX_WIDTH}\" height=\"{BOX_HEIGHT}\" rx=\"6\" \
+        "<rect x=\"{left}\" y=\"{top}\" width=\"{BOX_WIDTH}\" height=\"{height}\" rx=\"6\" \
          fill=\"{fill}\" stroke=\"#cbd5e0\"/>\n\
-         <rect x=\"{left}\" y=\"{top}\" width=\"8\" height=\"{BOX_HEIGHT}\" rx=\"3\" fill=\"{band}\"/>\n"
+         <rect x=\"{left}\" y=\"{top}\" width=\"8\" height=\"{height}\" rx=\"3\" fill=\"{band}\"/>\n"
     );
-    let inner = left + 18;
+    let (inner, right) = (left + 18, left + BOX_WIDTH - 10);
     let node = hop
         .node
         .as_deref()
         .map(|node| format!("{node}: "))
         .unwrap_or_default();
-    text += &words(
-        inner,
-        top + 19,
-        13,
-        "#1a202c",
-        &format!("{node}{}", hop.place),
-    );
-    let owner = escaped(&hop.owner);
-    text += &format!(
-        "<text x=\"{}\" y=\"{}\" font-size=\"11\" fill=\"{band}\" text-anchor=\"end\">{owner}</text>\n",
-        left + BOX_WIDTH - 10,
-        top + 19
-    );
-    if let Some((colour, seen)) = seen(hop) {
-        text += &format!(
-            "<text x=\"{}\" y=\"{}\" font-size=\"10\" fill=\"{colour}\" text-anchor=\"end\">{seen}</text>\n",
-            left + BOX_WIDTH - 10,
-            top + 56
-        );
+    let title = format!("{node}{}", hop.place);
+    text += &words(inner, top + 19, 13, "#1a202c", &title);
+    text += &at_end((right, top + 19), 11, band, &hop.owner);
+    for (index, (size, colour, line)) in body(hop).iter().enumerate() {
+        text += &words(inner, top + 38 + index * LINE, *size, colour, line);
     }
-    text += &words(inner, top + 38, 11, "#4a5568", &cut(&hop.does));
-    if let Some(change) = hop.change {
-        let change = format!("{}  \u{21d2}  {}", change.before, change.after);
-        text += &words(inner, top + 56, 11, "#975a16", &cut(&change));
-    } else if let Some(command) = &hop.shown_by {
-        text += &words(
-            inner,
-            top + 56,
-            10,
-            "#718096",
-            &cut(&format!("$ {command}")),
-        );
+    let seen = match hop.not_seen {
+        true => Some(("#c53030", "not seen here".to_owned())),
+        false => seen(hop).map(|seen| ("#2f855a", seen)),
+    };
+    if let Some((colour, seen)) = seen {
+        // Beside the command, which is short where packets are seen.
+        text += &at_end((right, top + height - 10), 10, colour, &seen);
     }
     text
 }
 
-/// Whether our packet was seen there, and when.
-fn seen(hop: &Hop) -> Option<(&'static str, String)> {
-    match (hop.not_seen, hop.seen_after_nanoseconds) {
-        (true, _) => Some(("#c53030", "not seen here".to_owned())),
-        (false, after) => Some(("#2f855a", format!("seen after {} us", after? / 1_000))),
-    }
+fn at_end((x, y): (usize, usize), size: usize, colour: &str, text: &str) -> String {
+    let text = escaped(text);
+    format!(
+        "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" fill=\"{colour}\" text-anchor=\"end\">{text}</text>\n"
+    )
 }
 
 fn words(x: usize, y: usize, size: usize, colour: &str, text: &str) -> String {
     let text = escaped(text);
     format!("<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" fill=\"{colour}\">{text}</text>\n")
-}
-
-/// What does not fit ends in dots: the text has it whole.
-fn cut(text: &str) -> String {
-    match text.chars().count() <= LETTERS {
-        true => text.to_owned(),
-        false => text.chars().take(LETTERS - 1).chain(['\u{2026}']).collect(),
-    }
 }
 
 fn escaped(text: &str) -> String {

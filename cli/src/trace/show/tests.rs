@@ -16,8 +16,10 @@ fn hop(node: Option<&str>, kind: Kind, place: &str) -> Hop {
         change: None,
         shown_by: Some("ip link".to_owned()),
         seen_after_nanoseconds: None,
+        since_before_nanoseconds: None,
         not_seen: false,
         ran: None,
+        pointed: None,
     }
 }
 
@@ -118,6 +120,19 @@ fn a_picture_says_where_our_packet_was_seen() {
     let text = svg(&trace);
     assert!(text.contains(">seen after 42 us</text>"), "{text}");
     assert!(text.contains(">not seen here</text>"), "{text}");
+}
+
+#[test]
+fn every_form_says_where_a_connection_was_pointed() {
+    let mut trace = trace();
+    trace.forward[1].pointed = Some(Pointed {
+        towards: "10.0.0.2:8080".parse().expect("an address"),
+        peer: "10.96.0.1:80".parse().expect("an address"),
+    });
+    let words = "the connection goes to 10.0.0.2:8080, and getpeername() says 10.96.0.1:80";
+    for text in [written(&trace, Paint(false)), mermaid(&trace), svg(&trace)] {
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 #[test]

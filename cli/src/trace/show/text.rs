@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use super::{observed, outcome};
+use super::{lines, observed, outcome, pointed, seen};
 use crate::trace::observed::Ran;
 use crate::trace::path::{Change, Hop, Outcome, Trace};
 
@@ -59,12 +59,12 @@ fn one(number: usize, hop: &Hop, paint: Paint) -> String {
     if let Some(change) = hop.change {
         text += &format!("{}\n", paint.yellow(&changed(change)));
     }
-    if let Some(after) = hop.seen_after_nanoseconds {
-        let micros = after / 1_000;
-        text += &format!(
-            "{}\n",
-            paint.green(&format!("{:INDENT$}seen after {micros} us", ""))
-        );
+    if let Some(seen) = seen(hop) {
+        text += &format!("{}\n", paint.green(&format!("{:INDENT$}{seen}", "")));
+    }
+    if let Some(line) = pointed(hop) {
+        let line = wrapped(&line, INDENT);
+        text += &format!("{}\n", paint.green(&line));
     }
     if let Some(ran) = &hop.ran {
         let Ran {
@@ -101,19 +101,7 @@ fn changed(change: Change) -> String {
 
 /// Lines of words, none longer than there is room for.
 fn wrapped(words: &str, indent: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in words.split(' ') {
-        let line = lines.last_mut().map_or(0, |line| line.chars().count());
-        if line > 0 && indent + line + 1 + word.chars().count() > WIDTH {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
+    let lines = lines(words, WIDTH - indent);
     let lines: Vec<_> = lines
         .iter()
         .map(|line| format!("{:indent$}{line}", ""))

@@ -59,7 +59,8 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    const fn address(&self) -> IpAddr {
+    /// The address that it sends from.
+    pub(crate) const fn address(&self) -> IpAddr {
         match self {
             Self::Pod(_, address) | Self::Process(_, address) | Self::Outside(address) => *address,
         }
@@ -75,6 +76,9 @@ pub(crate) struct Walked {
     pub(crate) back: Vec<Hop>,
     /// How it ends.
     pub(crate) outcome: Outcome,
+    /// Whom a packet may go to where a Service has several endpoints: the programs choose, the
+    /// model takes one.
+    pub(crate) candidates: Vec<SocketAddr>,
 }
 
 /// The names of addresses: `pod default/web`.
@@ -119,6 +123,7 @@ struct Walker<'a> {
     answers: bool,
     undo: Vec<Undo>,
     hops: Vec<Hop>,
+    candidates: Vec<SocketAddr>,
 }
 
 /// Walks there and back.
@@ -138,9 +143,11 @@ pub(crate) fn walk(ask: &Ask, facts: &Facts, names: &Names) -> Result<Walked, Ne
         answers: false,
         undo: Vec::new(),
         hops: Vec::new(),
+        candidates: Vec::new(),
     };
     let arrived = walker.send(&ask.source, ask.through.as_deref());
     let forward = std::mem::take(&mut walker.hops);
+    let candidates = std::mem::take(&mut walker.candidates);
     let (back, outcome) = match arrived {
         Ok(there) => {
             walker.answers = true;
@@ -155,6 +162,7 @@ pub(crate) fn walk(ask: &Ask, facts: &Facts, names: &Names) -> Result<Walked, Ne
         forward,
         back,
         outcome,
+        candidates,
     })
 }
 
@@ -243,8 +251,10 @@ impl Walker<'_> {
             change: None,
             shown_by: None,
             seen_after_nanoseconds: None,
+            since_before_nanoseconds: None,
             not_seen: false,
             ran: None,
+            pointed: None,
         });
         let last = self.hops.len() - 1;
         &mut self.hops[last]

@@ -98,7 +98,8 @@ impl Walker<'_> {
         hop.shown_by = Some(format!("bpftool net show dev {uplink}"));
         let turned = self.settle(turned)?;
         if turned.is_none() && !self.answers {
-            self.refuse_without_service(node)?;
+            let refused = self.refuse_without_service(node);
+            self.settle(refused)?;
         }
         self.tell(turned);
         if let Some(after) = masqueraded.filter(|_| !self.answers) {

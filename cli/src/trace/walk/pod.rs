@@ -78,6 +78,7 @@ impl Walker<'_> {
         let Some(chosen) = self.settle(chosen)? else {
             return Ok(());
         };
+        self.candidates = chosen.among;
         let Some(hop) = self.hops.last_mut() else {
             return Ok(());
         };

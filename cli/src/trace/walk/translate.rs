@@ -26,6 +26,8 @@ pub(super) struct Chosen {
     pub(super) shown_by: String,
     /// Whether clients from outside get the node's address on their way to another node.
     pub(super) masquerade: bool,
+    /// Whom it may be, this one included.
+    pub(super) among: Vec<SocketAddr>,
 }
 
 impl Walker<'_> {
@@ -45,6 +47,7 @@ impl Walker<'_> {
         let Some(chosen) = self.choose(node, outside)? else {
             return Ok(None);
         };
+        self.candidates = chosen.among;
         let before = self.tuple;
         let mut after = Tuple {
             to: chosen.endpoint.into(),
@@ -133,6 +136,7 @@ impl Walker<'_> {
             does: format!("host port {} of {}", to.port(), self.called(found.to.ip())),
             shown_by: "bpftool map dump pinned /sys/fs/bpf/flatnet/maps/host_ports".to_owned(),
             masquerade: false,
+            among: Vec::new(),
         }))
     }
 
@@ -182,6 +186,7 @@ impl Walker<'_> {
             does: format!("{kind} of Service {name}, {of}{slice}"),
             shown_by: format!("flatnet services {name}"),
             masquerade: frontend.masquerade,
+            among: list.clone(),
         })
     }
 

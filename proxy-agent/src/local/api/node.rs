@@ -141,6 +141,13 @@ pub struct Probe {
     pub milliseconds: f64,
     /// The source port that the kernel chose; the address is the unspecified one.
     pub from: Option<SocketAddr>,
+    /// Where the kernel has the connection go, if it was taken: an endpoint, where a socket program
+    /// has chosen one.
+    #[serde(default)]
+    pub towards: Option<SocketAddr>,
+    /// Where it goes as getpeername() says.
+    #[serde(default)]
+    pub peer: Option<SocketAddr>,
     /// The error, in the kernel's words.
     pub words: Option<String>,
     /// What a DNS server said, if it was asked.

@@ -12,12 +12,11 @@ use proxy_abi::protocol;
 use serde::Deserialize;
 
 use super::{Answer, Shared, failed};
-use crate::kernel::ask::Question;
 use crate::kernel::trace::Wanted;
 use crate::kernel::{clock, pods};
 use crate::local::api::{Listener, Probe, Watch, Watched};
+use crate::local::sockets;
 use crate::local::watch::Sight;
-use crate::local::{lookup, sockets};
 
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<Shared>> {
@@ -62,16 +61,8 @@ struct Sent {
 }
 
 async fn probe(State(shared): State<Arc<Shared>>, Query(sent): Query<Sent>) -> Answer<Probe> {
-    let to = sent.to;
-    let question = match (sent.protocol.as_str(), &sent.dns) {
-        ("tcp", _) => Question::Connection(to),
-        (_, None) => Question::datagram(to, sent.size.into()),
-        (_, Some(name)) => {
-            let words = lookup::question(name, to.is_ipv6());
-            let words = words.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-            Question::Datagram { to, words }
-        }
-    };
+    let question = sockets::question(sent.to, &sent.protocol, sent.dns.as_deref(), sent.size);
+    let question = question.map_err(|error| (StatusCode::BAD_REQUEST, error))?;
     let probed = sockets::probe(sent.from, question, &shared.pins, &shared.netlink).await;
     probed.map(Json).map_err(failed)
 }

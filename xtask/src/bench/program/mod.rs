@@ -13,8 +13,7 @@ mod runner;
 
 use anyhow::{Context, ensure};
 
-use self::paths::{Expected, Path};
-use self::place::Place;
+use self::paths::Expected;
 use self::runner::Outcome;
 use super::Plan;
 use super::cluster::{Cluster, PODS};
@@ -24,6 +23,9 @@ use super::quantile::quantile;
 use super::service::{Feeder, Node, measured};
 use crate::process::Step;
 use crate::workspace::Workspace;
+
+pub(super) use self::paths::Path;
+pub(super) use self::place::Place;
 
 /// The bench's name.
 pub(super) const NAME: &str = "program";
@@ -68,6 +70,14 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> anyhow::Result<Vec<Row>
 }
 
 fn measure(place: &Place, path: &Path) -> anyhow::Result<Vec<f64>> {
+    Ok(vec![quantile(&times(place, path)?, 0.5)])
+}
+
+/// Nanoseconds of a thousand runs of a path's program.
+///
+/// # Errors
+/// When the program does something else than the path says.
+pub(super) fn times(place: &Place, path: &Path) -> anyhow::Result<Vec<f64>> {
     for (hook, segment) in &path.before {
         place.node.run(*hook, std::iter::once(segment.frame()))?;
     }
@@ -76,11 +86,8 @@ fn measure(place: &Place, path: &Path) -> anyhow::Result<Vec<f64>> {
     for outcome in &outcomes {
         check(outcome, &path.expected).with_context(|| path.name.clone())?;
     }
-    let times: Vec<f64> = outcomes
-        .iter()
-        .map(|one| one.took.as_nanos() as f64)
-        .collect();
-    Ok(vec![quantile(&times, 0.5)])
+    let times = outcomes.iter().map(|one| one.took.as_nanos() as f64);
+    Ok(times.collect())
 }
 
 /// Makes sure that the packet took the path that is measured.

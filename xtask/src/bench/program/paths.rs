@@ -21,9 +21,9 @@ const FIRST_PORT: u16 = 20_000;
 const CLIENT: u16 = 50_000;
 
 /// One path of one program.
-pub(super) struct Path {
-    pub(super) name: String,
-    pub(super) hook: Hook,
+pub(in crate::bench) struct Path {
+    pub(in crate::bench) name: String,
+    pub(in crate::bench) hook: Hook,
     /// What has to come first.
     pub(super) before: Vec<(Hook, Segment)>,
     segment: Segment,
@@ -57,7 +57,7 @@ pub(super) enum Expected {
 
 impl Place {
     /// Every path.
-    pub(super) fn paths(&self) -> Vec<Path> {
+    pub(in crate::bench) fn paths(&self) -> Vec<Path> {
         let mut paths = self.of_pods();
         paths.extend(self.of_network());
         paths.extend(self.of_node());

@@ -21,10 +21,10 @@ const PROGRAMS: &str = "flatnet/programs";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who is where.
-pub(super) struct Place {
-    pub(super) node: Node,
+pub(in crate::bench) struct Place {
+    pub(in crate::bench) node: Node,
     /// The server's first port, on the other node.
-    pub(super) server: SocketAddrV4,
+    pub(in crate::bench) server: SocketAddrV4,
     pub(super) pod: Interface,
     /// The pod's address.
     pod_address: Ipv4Addr,
@@ -47,7 +47,7 @@ impl Place {
     ///
     /// # Errors
     /// When a pod does not run.
-    pub(super) fn of(cluster: &Cluster) -> anyhow::Result<Self> {
+    pub(in crate::bench) fn of(cluster: &Cluster) -> anyhow::Result<Self> {
         let address = |object: &str, path: &str| -> anyhow::Result<Ipv4Addr> {
             cluster.field(object, path)?.parse().context("an address")
         };
@@ -70,7 +70,7 @@ impl Place {
     ///
     /// # Errors
     /// When that does not come about.
-    pub(super) fn settle(&self) -> anyhow::Result<()> {
+    pub(in crate::bench) fn settle(&self) -> anyhow::Result<()> {
         let to = self.server;
         inside(&self.pod_netns, || {
             // Nobody listens there: a refusal is an answer.

@@ -14,18 +14,18 @@ const INGRESS_IFINDEX: usize = 36;
 const IFINDEX: usize = 40;
 
 /// A node, as far as its programs are concerned.
-pub(super) struct Node {
+pub(in crate::bench) struct Node {
     /// Where its namespace is kept, in which the programs ask for routes.
     pub(super) netns: PathBuf,
     /// Where its programs are pinned.
-    pub(super) programs: PathBuf,
+    pub(in crate::bench) programs: PathBuf,
 }
 
 /// Where a packet comes by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hook {
+pub(in crate::bench) struct Hook {
     /// The program.
-    pub(super) program: &'static str,
+    pub(in crate::bench) program: &'static str,
     /// The interface that it hangs on.
     pub(super) interface: u32,
     /// The interface that the packet came in by; 0 for one of the node's own.

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use self::layout::Protocol;
-pub(super) use self::layout::{PORT, measured};
+pub(super) use self::layout::{PORT, Service, measured};
 use self::stage::{From, Ours, Side, Stage};
 use super::Plan;
 use super::cgroup::Visit;
