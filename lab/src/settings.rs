@@ -13,7 +13,7 @@ use crate::node::Node;
 use crate::places::Places;
 
 /// Where chained CNI plugins are found after our own directory, as container runtimes have it.
-const CNI_DIRS: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
+pub(crate) const CNI_DIRS: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
 
 /// Fixed for the life of a lab.
 #[derive(Debug, Clone, Serialize, Deserialize)]

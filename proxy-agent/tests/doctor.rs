@@ -37,7 +37,9 @@ impl Host {
             fs::create_dir(host.at(name)).expect("made");
         }
         mount("bpf", &host.at("bpf"), c"bpf", 0);
-        fs::copy("/bin/true", host.at("bin/flatnet-cni")).expect("copied");
+        for plugin in ["bin/flatnet-cni", "bin/loopback"] {
+            fs::copy("/bin/true", host.at(plugin)).expect("copied");
+        }
         fs::write(host.at("conf/10-flatnet.conflist"), "{}").expect("written");
         Some(host)
     }
@@ -182,6 +184,24 @@ fn a_broken_host_is_told_what_is_wrong_and_how_to_mend_it() {
 fn mounted_elsewhere() -> bool {
     let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("mounts");
     mounts.lines().any(|line| line.contains(" - cgroup2 "))
+}
+
+#[test]
+fn the_plugin_of_the_runtime_itself_is_missed() {
+    let Some(host) = Host::new("doctor-loopback") else {
+        return;
+    };
+    let loopback = host.at("bin/loopback");
+    fs::remove_file(&loopback).expect("removed");
+    let text = host.looked_at();
+    assert!(
+        line(&text, "loopback").contains("containernetworking-plugins"),
+        "{text}"
+    );
+    // k3s has a link there, to where a pod does not see.
+    std::os::unix::fs::symlink("/nowhere/cni", &loopback).expect("linked");
+    let text = host.looked_at();
+    assert!(!text.contains("loopback"), "{text}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub(crate) mod readiness;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use crate::fabric::Member;
 use crate::namespaces;
 use crate::network::{Network, Seat};
 use crate::places::Places;
+use crate::settings::CNI_DIRS;
 
 /// The port of the API server on every node's own address.
 pub(crate) const API_PORT: u16 = 6443;
@@ -82,13 +84,24 @@ impl Node {
             std::fs::create_dir_all(dir)?;
         }
         if bare {
-            std::fs::create_dir_all(places.cni_bin(&self.name))?;
+            let plugins = places.cni_bin(&self.name);
+            std::fs::create_dir_all(&plugins)?;
+            link_loopback(&plugins)?;
             std::fs::create_dir_all(places.var_lib(&self.name).join("cni"))?;
             namespaces::make_shared(&bpffs)?;
         } else {
             namespaces::mount_bpffs(&bpffs)?;
         }
         cgroup::create(&places.system_cgroup(&self.name))
+    }
+}
+
+/// The one plugin that a container runtime brings along, where this machine has it.
+fn link_loopback(plugins: &Path) -> io::Result<()> {
+    let mut places = CNI_DIRS.iter().map(|dir| Path::new(dir).join("loopback"));
+    match places.find(|path| path.exists()) {
+        Some(path) => std::os::unix::fs::symlink(path, plugins.join("loopback")),
+        None => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use cluster_model::ServiceName;
@@ -23,6 +23,9 @@ use crate::run;
 
 /// How long the API server and a neighbour at a port of ours may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The plugin by which containerd brings up `lo`, unless it is told to do so itself.
+pub const LOOPBACK: &str = "loopback";
 
 /// What was seen.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub struct Facts {
     pub configurations: Result<Vec<String>, String>,
     /// Whether the CNI plugin is where the runtime looks for it; or why not.
     pub plugin: Result<(), String>,
+    /// Likewise the plugin that brings up `lo` in a pod, which comes with the runtime.
+    pub loopback: Result<(), String>,
     /// Kernel parameters: name and value, of those that were looked for.
     pub sysctls: Vec<(&'static str, Option<String>)>,
     /// The API server and what it says of this node.
@@ -114,7 +119,8 @@ pub async fn observe(options: &DoctorOptions) -> Facts {
             .err()
             .map(|error| format!("{}: {error}", agent.programs.display())),
         configurations: configurations(&agent.cni_conf_dir),
-        plugin: plugin(&options.cni_bin_dir),
+        plugin: plugin(&options.cni_bin_dir.join(CNI_TYPE)),
+        loopback: linked_plugin(&options.cni_bin_dir.join(LOOPBACK)),
         sysctls: SYSCTLS
             .map(|name| (name, value(&agent.proc_sys, name)))
             .into(),
@@ -158,14 +164,21 @@ fn configurations(folder: &Path) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn plugin(folder: &Path) -> Result<(), String> {
-    let path = folder.join(CNI_TYPE);
-    let failed = |path: &PathBuf, what: &str| format!("{}: {what}", path.display());
-    let meta = fs::metadata(&path).map_err(|error| failed(&path, &error.to_string()))?;
+fn plugin(path: &Path) -> Result<(), String> {
+    let failed = |what: &str| format!("{}: {what}", path.display());
+    let meta = fs::metadata(path).map_err(|error| failed(&error.to_string()))?;
     if meta.permissions().mode() & 0o111 == 0 {
-        return Err(failed(&path, "it is not executable"));
+        return Err(failed("it is not executable"));
     }
     Ok(())
+}
+
+/// As [`plugin`], of one that may be a link to a file of the node that a pod does not see (k3s).
+fn linked_plugin(path: &Path) -> Result<(), String> {
+    if fs::read_link(path).is_ok() && !path.exists() {
+        return Ok(());
+    }
+    plugin(path)
 }
 
 fn value(root: &Path, name: &str) -> Option<String> {

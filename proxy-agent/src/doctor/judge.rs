@@ -4,7 +4,7 @@ use std::fmt;
 
 use proxy_abi::ownership::{CNI_CONFIG_FILE, CNI_TYPE};
 
-use super::facts::{Cluster, Facts};
+use super::facts::{Cluster, Facts, LOOPBACK};
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -229,13 +229,7 @@ fn sysctls(facts: &Facts) -> Vec<Finding> {
 
 fn runtime(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
-    if let Err(why) = &facts.plugin {
-        let what =
-            format!("the CNI plugin {CNI_TYPE} is not where the runtime looks for it: {why}");
-        let remedy = "run `flatnet-agent prepare`, with --cni-bin-dir where it looks elsewhere; a \
-                      read-only folder has to be mounted writable";
-        found.push(error(what, remedy));
-    }
+    found.extend(plugins(facts));
     match &facts.configurations {
         Err(why) => found.push(error(
             format!("the folder of CNI configurations cannot be read: {why}"),
@@ -260,6 +254,28 @@ fn runtime(facts: &Facts) -> Vec<Finding> {
             "end it (kube-proxy, perhaps), or give --healthz-bind-address or \
              --metrics-bind-address another port",
         ));
+    }
+    found
+}
+
+fn plugins(facts: &Facts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Err(why) = &facts.plugin {
+        let what =
+            format!("the CNI plugin {CNI_TYPE} is not where the runtime looks for it: {why}");
+        let remedy = "run `flatnet-agent prepare`, with --cni-bin-dir where it looks elsewhere; a \
+                      read-only folder has to be mounted writable";
+        found.push(error(what, remedy));
+    }
+    if let Err(why) = &facts.loopback {
+        let what = format!(
+            "the CNI plugin {LOOPBACK}, without which containerd starts no pod, is not beside \
+             {CNI_TYPE}: {why}"
+        );
+        let remedy = "install the CNI project's plugins (kubernetes-cni, \
+                      containernetworking-plugins) or copy it there; CRI-O does without, and \
+                      containerd 2 with use_internal_loopback";
+        found.push(error(what, remedy));
     }
     found
 }

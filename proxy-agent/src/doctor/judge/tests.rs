@@ -15,6 +15,7 @@ fn good() -> Facts {
             "99-loopback.conf".to_owned(),
         ]),
         plugin: Ok(()),
+        loopback: Ok(()),
         sysctls: vec![
             ("net/ipv4/ip_forward", Some("1".to_owned())),
             ("net/ipv4/conf/all/rp_filter", Some("0".to_owned())),
@@ -180,6 +181,13 @@ const BROKEN: &[(&str, Break, Severity, &str, &str)] = &[
         Severity::Error,
         "/opt/cni/bin/flatnet-cni: not found",
         "flatnet-agent prepare",
+    ),
+    (
+        "runtime without its loopback plugin",
+        |facts| facts.loopback = Err("/opt/cni/bin/loopback: not found".to_owned()),
+        Severity::Error,
+        "loopback, without which containerd starts no pod",
+        "kubernetes-cni",
     ),
     (
         "foreign configuration first",

@@ -1,6 +1,8 @@
 //! The manifests of `kind-config/`: each variant renders, every object is one that Kubernetes
 //! knows, with no field that it does not, and every option of the programs is named.
 
+mod components;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,8 +29,16 @@ fn documents(text: &str) -> Vec<Value> {
 
 /// What `kubectl apply -k` would send. None, said aloud, without kubectl; a failure where CI is.
 fn rendered(folder: &str) -> Option<Vec<Value>> {
-    let path = root().join("kind-config").join(folder);
-    let output = match Command::new("kubectl").arg("kustomize").arg(path).output() {
+    rendered_at(&root().join("kind-config").join(folder))
+}
+
+/// Likewise, of a folder anywhere.
+fn rendered_at(folder: &Path) -> Option<Vec<Value>> {
+    let output = match Command::new("kubectl")
+        .arg("kustomize")
+        .arg(folder)
+        .output()
+    {
         Ok(output) => output,
         Err(error) => {
             assert!(std::env::var_os("CI").is_none(), "kubectl: {error}");
@@ -37,7 +47,7 @@ fn rendered(folder: &str) -> Option<Vec<Value>> {
         }
     };
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{folder}: {said}");
+    assert!(output.status.success(), "{}: {said}", folder.display());
     Some(documents(&String::from_utf8(output.stdout).expect("UTF-8")))
 }
 
