@@ -118,7 +118,7 @@ pub(crate) const fn words(counter: Counter) -> Option<&'static str> {
         Counter::NoEndpoint => "refused with a reset or ICMP: no endpoint (flatnet services)",
         Counter::Malformed => "headers that cannot be read: the sender",
         Counter::ReverseConflict => {
-            "straight to an endpoint, from a port in use through a Service: the client"
+            "the port is in use to it through a Service: the client"
         }
         Counter::FlowTableFull => "no room for a conversation: --flow-table-size",
         Counter::RewriteFailed => "a header could not be written: a fault of flatnet",

@@ -76,7 +76,10 @@ impl Walker<'_> {
                 "not looked into",
             );
             hop.shown_by = Some(by_hand(at));
-            let words = format!("{node} could not look into the network namespace of {place}");
+            let words = format!(
+                "{node} could not look into the network namespace of {place}; an agent that may is \
+                 installed with kind-config/manifests/agent-sees-pods"
+            );
             return Err(Stop::Ended(Outcome::NotKnown { words }));
         }
         let does = match (&listener.process, listener.pid, listener.bound) {
