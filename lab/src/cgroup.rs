@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::patience::longer;
+
 /// How long killed processes may take to be gone. They got SIGKILL, so this is the kernel's time
 /// to tear down their memory and namespaces, not theirs.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
@@ -56,7 +58,7 @@ pub(crate) fn kill(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         outcome => outcome?,
     }
-    let deadline = Instant::now() + EMPTY_WITHIN;
+    let deadline = Instant::now() + longer(EMPTY_WITHIN);
     while is_populated(dir)? {
         if Instant::now() > deadline {
             return Err(io::Error::new(
@@ -96,7 +98,7 @@ pub(crate) fn remove(dir: &Path) -> io::Result<()> {
 
 /// rmdir(2) says EBUSY for a moment after the last process became a zombie.
 fn remove_when_released(dir: &Path) -> io::Result<()> {
-    let deadline = Instant::now() + EMPTY_WITHIN;
+    let deadline = Instant::now() + longer(EMPTY_WITHIN);
     loop {
         match fs::remove_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,6 +1,7 @@
 //! A small client of the lab's API server, for the demonstration, `exec` and tests.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
@@ -8,6 +9,7 @@ use ureq::http::Response;
 
 use crate::error::LabError;
 use crate::manifest;
+use crate::patience::longer;
 use crate::store::{Kind, object};
 
 /// Speaks to one API server, over plain HTTP.
@@ -23,7 +25,7 @@ impl Client {
     pub fn new(server: &str) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(std::time::Duration::from_secs(10)))
+            .timeout_global(Some(longer(Duration::from_secs(10))))
             // The lab's server is on this machine, whatever the environment says about proxies.
             .proxy(None);
         Self {

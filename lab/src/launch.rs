@@ -12,6 +12,7 @@ use crate::lock::{Attempt, Lock};
 use crate::namespaces::Placement;
 use crate::network::Network;
 use crate::node::agent;
+use crate::patience::longer;
 use crate::places::{LabName, Places};
 use crate::sweep::{self, Leave};
 
@@ -148,7 +149,8 @@ pub(crate) fn wait_ready(
     places: &Places,
     mut tell: impl FnMut(&str),
 ) -> Result<(), LabError> {
-    let deadline = Instant::now() + READY_WITHIN;
+    let patience = longer(READY_WITHIN);
+    let deadline = Instant::now() + patience;
     let mut told = 0;
     loop {
         // Asked before the file is read, so that the last lines of a ready lab are told too.
@@ -172,7 +174,7 @@ pub(crate) fn wait_ready(
         if Instant::now() > deadline {
             return Err(LabError::NotInTime {
                 what: "the lab did not become ready".to_owned(),
-                seconds: READY_WITHIN.as_secs(),
+                seconds: patience.as_secs(),
                 log: places.serve_log(),
             });
         }
@@ -188,7 +190,7 @@ fn last_words(places: &Places) -> String {
 /// Ends the process that serves the lab, if one does, and removes what is left.
 pub(crate) fn down(places: &Places) -> Result<(), LabError> {
     let io = || LabError::doing(format!("ending the lab {:?}", places.name().as_str()));
-    let deadline = Instant::now() + STOPPED_WITHIN;
+    let deadline = Instant::now() + longer(STOPPED_WITHIN);
     let mut asked = None;
     loop {
         match Lock::attempt(places).map_err(io())? {

@@ -37,6 +37,7 @@ mod cgroup;
 mod entry;
 mod error;
 mod namespaces;
+pub mod patience;
 mod places;
 
 pub use error::LabError;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use lab::patience::longer;
 use stage::{EXE, PATIENCE, StandIn, remains, told};
 
 #[test]
@@ -106,7 +107,7 @@ fn killed_on_the_way_it_leaves_nothing() {
     demo.kill().expect("killed");
     demo.wait().expect("reaped");
     // The serving process hears of its starter's death from the kernel, and sweeps.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + longer(PATIENCE);
     while !remains(&name).is_empty() {
         assert!(Instant::now() < deadline, "left: {:?}", remains(&name));
         sleep(Duration::from_millis(50));

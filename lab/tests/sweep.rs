@@ -9,6 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use lab::Lab;
+use lab::patience::longer;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -93,7 +94,7 @@ fn the_next_start_sweeps_a_dead_lab_and_refuses_a_living_one() {
 
 /// A killed process holds its locks until the kernel has torn it down.
 fn wait_for_lock_release(lab: &Lab) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + longer(PATIENCE);
     loop {
         let mut list = Command::new(EXE);
         list.arg("list");
@@ -123,7 +124,7 @@ fn a_start_cut_short_leaves_nothing() {
     fs::write(&agent, "#!/bin/sh\nexec sleep infinity\n").expect("written");
     let mut serve = serve.spawn().expect("it runs");
     let state = PathBuf::from("/run/flatnet-lab").join(&name);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + longer(PATIENCE);
     while !state.join("kubeconfig").exists() {
         assert!(Instant::now() < deadline, "the start does not get anywhere");
         sleep(Duration::from_millis(20));

@@ -1,6 +1,7 @@
 //! A request loop in a pod, running while something is changed around it.
 
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -8,6 +9,12 @@ use nix::unistd::Pid;
 use super::answers::Summary;
 use crate::error::LabError;
 use crate::handle::Lab;
+use crate::patience::longer;
+
+/// Between two requests.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// For one answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running loop; dropping it ends it.
 #[derive(Debug)]
@@ -17,9 +24,13 @@ pub(super) struct RequestLoop {
 }
 
 impl RequestLoop {
-    /// Starts asking `url` from `pod`, a hundred times a second.
+    /// Starts asking `url` from `pod`, a hundred times a second (less often on a
+    /// slow machine).
     pub(super) fn start(lab: &Lab, pod: &str, url: &str) -> Result<Self, LabError> {
-        let mut command = lab.in_pod(pod, &["flatnet-demo", "loop", url, "--interval-ms", "10"]);
+        let ms = |usual: Duration| longer(usual).as_millis().to_string();
+        let (interval, timeout) = (ms(INTERVAL), ms(TIMEOUT));
+        let argv = ["flatnet-demo", "loop", url, "--interval-ms", &interval];
+        let mut command = lab.in_pod(pod, &[&argv[..], &["--timeout-ms", &timeout]].concat());
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let child = child.map_err(LabError::doing("starting the request loop"))?;
         Ok(Self {

@@ -21,6 +21,7 @@ use crate::client::Client;
 use crate::error::LabError;
 use crate::launch::{self, Lifetime, Options};
 use crate::network::Network;
+use crate::patience::longer;
 use crate::places::Places;
 use crate::settings::Settings;
 use crate::store::Kind;
@@ -238,7 +239,7 @@ impl Drop for Lab {
 fn end(serve: &mut Child) {
     use nix::sys::signal::{Signal, kill};
     let pid = nix::unistd::Pid::from_raw(i32::try_from(serve.id()).unwrap_or_default());
-    let deadline = Instant::now() + STOPPED_WITHIN;
+    let deadline = Instant::now() + longer(STOPPED_WITHIN);
     // Not reaped yet, so the number is still this child.
     if matches!(serve.try_wait(), Ok(None)) {
         let _gone_already = kill(pid, Signal::SIGTERM);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{LOOK_EVERY, Lab};
 use crate::error::LabError;
 use crate::objects::{self, Pod};
+use crate::patience::longer;
 use crate::store::Kind;
 
 impl Lab {
@@ -46,13 +47,15 @@ impl Lab {
     /// Waits until `look` finds something.
     ///
     /// # Errors
-    /// When it does not within `within`, or fails; `what` names it.
+    /// When it does not within `within` (longer on a slow machine, see [`crate::patience`]), or
+    /// fails; `what` names it.
     pub fn wait<T>(
         &self,
         what: &str,
         within: Duration,
         look: impl Fn() -> Result<Option<T>, LabError>,
     ) -> Result<T, LabError> {
+        let within = longer(within);
         let deadline = Instant::now() + within;
         loop {
             if let Some(found) = look()? {

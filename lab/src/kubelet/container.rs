@@ -19,6 +19,7 @@ use super::probe::{Rhythm, Tally, Target};
 use super::state::{ContainerState, Ended, back_off};
 use crate::cgroup;
 use crate::objects::{Lifecycle, Probe};
+use crate::patience::longer;
 use crate::store::clock;
 
 /// A run this long counts as a success: the next failure starts patience from the beginning.
@@ -232,11 +233,11 @@ impl Container {
     }
 
     async fn ask(&self, kind: &str, probe: &Probe, rhythm: &Rhythm) -> bool {
-        let answer = timeout(rhythm.timeout, self.target.ask(&probe.handler)).await;
+        let answer = timeout(longer(rhythm.timeout), self.target.ask(&probe.handler)).await;
         let problem = match answer {
             Ok(Ok(())) => return true,
             Ok(Err(why)) => why,
-            Err(_elapsed) => format!("no answer in {:?}", rhythm.timeout),
+            Err(_elapsed) => format!("no answer in {:?}", longer(rhythm.timeout)),
         };
         tracing::debug!(
             container = self.target.container.name,

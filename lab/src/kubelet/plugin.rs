@@ -16,6 +16,7 @@ use super::cni::{self, Parameters};
 use super::sandbox::{Attachment, SandboxError};
 use crate::namespaces::Placement;
 use crate::objects::Pod;
+use crate::patience::longer;
 
 /// Where every node has its bpffs.
 const DEFAULT_BPFFS: &str = "/sys/fs/bpf";
@@ -53,9 +54,9 @@ impl Call<'_> {
             .configuration
             .request(plugin, &capabilities, previous);
         let running = self.execute(command, name, &request);
-        let output = tokio::time::timeout(TIMEOUT, running)
+        let output = tokio::time::timeout(longer(TIMEOUT), running)
             .await
-            .map_err(|_elapsed| failed(format!("no answer in {TIMEOUT:?}")))?
+            .map_err(|_elapsed| failed(format!("no answer in {:?}", longer(TIMEOUT))))?
             .map_err(|error| failed(error.to_string()))?;
         self.keep_log(command, name, &output.stderr);
         if !output.status.success() {

@@ -23,6 +23,7 @@ use crate::launch::Options;
 use crate::lock::{Attempt, Lock};
 use crate::namespaces;
 use crate::node::{Node, agent, readiness};
+use crate::patience::longer;
 use crate::places::Places;
 use crate::settings::Settings;
 use crate::store::{ApiError, Config, Store};
@@ -133,14 +134,14 @@ async fn start(
     }
     progress
         .slow("agents: waiting until every node is Ready", async {
-            system::nodes_ready(&store, places, STEP_WITHIN).await
+            system::nodes_ready(&store, places, longer(STEP_WITHIN)).await
         })
         .await?;
     if options.dns {
         system::create_dns(&store, families)?;
         progress
             .slow("cluster DNS: waiting until it answers", async {
-                system::dns_available(&store, places, STEP_WITHIN).await
+                system::dns_available(&store, places, longer(STEP_WITHIN)).await
             })
             .await?;
     }

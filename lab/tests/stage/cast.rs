@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use lab::Lab;
 use lab::handle::RunningPod;
+use lab::patience::longer;
 use lab::store::Kind;
 use serde_json::{Value, json};
 
@@ -267,7 +268,7 @@ impl Cast {
             let since = Instant::now();
             while last.as_ref() != Ok(&names) {
                 assert!(
-                    since.elapsed() < PATIENCE,
+                    since.elapsed() < longer(PATIENCE),
                     "{from:?} {verb} {at}: {last:?} instead of {names:?}"
                 );
                 last = self.who(verb, from, at);
@@ -345,24 +346,25 @@ impl Cast {
     /// Waits until a question over one of the demo's verbs is refused at once, or dropped.
     pub(crate) fn until_not(&self, verb: &str, from: From, at: SocketAddr, refused: bool) {
         let since = Instant::now();
+        let timeout = longer(Duration::from_secs(1)).as_millis().to_string();
         loop {
             let argv = [
                 "flatnet-demo",
                 verb,
                 &target(verb, at),
                 "--timeout-ms",
-                "1000",
+                &timeout,
             ];
             let began = Instant::now();
             let asked = self.command(from, &argv).output().expect("it runs");
             let words = told(&asked);
-            let at_once = began.elapsed() < Duration::from_millis(900);
+            let at_once = began.elapsed() < longer(Duration::from_millis(900));
             let is_refused = words.contains("refused") && at_once;
             if !asked.status.success() && is_refused == refused {
                 return;
             }
             assert!(
-                since.elapsed() < PATIENCE,
+                since.elapsed() < longer(PATIENCE),
                 "{from:?} {verb} {at}: refused was to be {refused}: {words}"
             );
         }

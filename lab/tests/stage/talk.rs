@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+use lab::patience::longer;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
@@ -23,7 +24,7 @@ pub(crate) struct Connection(BufReader<TcpStream>);
 impl Connection {
     /// Connects from `place`.
     pub(crate) fn open(place: &Place, to: SocketAddr) -> io::Result<Self> {
-        Self::kept(place.inside(|| TcpStream::connect_timeout(&to, PATIENCE))?)
+        Self::kept(place.inside(|| TcpStream::connect_timeout(&to, longer(PATIENCE)))?)
     }
 
     /// Connects from a port of choice. When it is dropped it is reset, so that the port is free for
@@ -34,14 +35,14 @@ impl Connection {
             socket.set_reuse_address(true)?;
             socket.set_linger(Some(Duration::ZERO))?;
             socket.bind(&SocketAddr::new(any(to), port).into())?;
-            socket.connect_timeout(&to.into(), PATIENCE)?;
+            socket.connect_timeout(&to.into(), longer(PATIENCE))?;
             Ok::<_, io::Error>(socket)
         };
         Self::kept(place.inside(open)?.into())
     }
 
     fn kept(stream: TcpStream) -> io::Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(longer(PATIENCE)))?;
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
     }
@@ -80,7 +81,7 @@ impl Datagrams {
         let open = || {
             let socket = UdpSocket::bind((any(to), port))?;
             socket.connect(to)?;
-            socket.set_read_timeout(Some(DATAGRAM))?;
+            socket.set_read_timeout(Some(longer(DATAGRAM)))?;
             Ok(socket)
         };
         place.inside(open).map(Self)
@@ -100,7 +101,7 @@ impl Datagrams {
         within: Duration,
         holds: impl Fn(&io::Result<String>) -> bool,
     ) -> Result<Duration, String> {
-        let began = Instant::now();
+        let (began, within) = (Instant::now(), longer(within));
         loop {
             let asked = self.ask();
             if holds(&asked) {

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use super::machine::Processor;
 use crate::lab;
 use crate::process::child_path;
 use crate::test::suite::Suite;
@@ -19,17 +20,25 @@ pub(super) const ENDED: &str = "@vm ended ";
 /// The whole script came to its end.
 pub(super) const DONE: &str = "@vm done";
 
+/// By how much the lab's time-outs are longer.
+const LAB_PATIENCE: &str = "FLATNET_LAB_PATIENCE";
+
 /// The script.
 ///
 /// # Errors
 /// When a path is not UTF-8.
-pub(super) fn script(workspace: &Workspace, suites: &[Suite]) -> anyhow::Result<String> {
+pub(super) fn script(
+    workspace: &Workspace,
+    processor: Processor,
+    suites: &[Suite],
+) -> anyhow::Result<String> {
     let mut text = "stty -F /dev/ttyS1 raw -echo\nip link set lo up\n".to_owned();
     // A tmpfs: tests make overlays in there, whose parts cannot be on the overlay that the root is.
     let mut environment = vec![
         ("PATH", child_path()?),
         ("TMPDIR", "/dev/shm".into()),
         ("HOME", "/root".into()),
+        (LAB_PATIENCE, processor.slowness().to_string().into()),
     ];
     environment.extend(lab::environment(workspace).map(|(name, path)| (name, path.into())));
     for (name, value) in environment {

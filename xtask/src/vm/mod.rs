@@ -12,11 +12,13 @@ mod machine;
 mod report;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
 
 use self::kernel::{Kernel, Wanted};
+use self::machine::{Machine, Processor};
 use crate::build;
 use crate::process::Step;
 use crate::setup::{self, Scope};
@@ -38,9 +40,12 @@ pub(crate) struct VmArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "kernel")]
     image: Option<std::path::PathBuf>,
     /// Run only the tests whose full name (as `cargo xtask test --list` has them) contains this
-    /// word, whichever crate's they are.
+    /// word, whichever crate's they are. Given more than once: one of these words.
     #[arg(long, value_name = "WORD")]
-    filter: Option<String>,
+    filter: Vec<String>,
+    /// How long boot and tests may take; by default 5, or 30 where the processor is emulated.
+    #[arg(long, value_name = "NUMBER")]
+    minutes: Option<u64>,
 }
 
 /// Builds the tests, boots the machine, and reads from its console what became of them; the last
@@ -53,6 +58,7 @@ pub(crate) fn run(workspace: &Workspace, args: &VmArgs) -> anyhow::Result<ExitCo
         kernel,
         image,
         filter,
+        minutes,
     } = args;
     setup::ensure(Scope::Vm)?;
     let wanted = match image {
@@ -64,12 +70,22 @@ pub(crate) fn run(workspace: &Workspace, args: &VmArgs) -> anyhow::Result<ExitCo
     build::ebpf(workspace)?;
     build::binaries(workspace, false)?;
     let step = Step::start("building the tests");
-    let suites = select(suite::build(workspace)?, filter.as_deref())?;
+    let suites = select(suite::build(workspace)?, filter)?;
     step.done();
     let script = folder.join("tests.sh");
-    std::fs::write(&script, guest::script(workspace, &suites)?)?;
+    let processor = Processor::look();
+    std::fs::write(&script, guest::script(workspace, processor, &suites)?)?;
     let initramfs = initramfs::make(&kernel, &folder, &script)?;
-    let tally = machine::boot(&kernel, &initramfs, &folder, &suites)?;
+    let patience = minutes.map_or(processor.patience(), |minutes| {
+        Duration::from_secs(minutes.saturating_mul(60))
+    });
+    let machine = Machine {
+        processor,
+        kernel: &kernel,
+        initramfs: &initramfs,
+        folder: &folder,
+    };
+    let tally = machine.run(&suites, patience)?;
     for failure in &tally.failures {
         eprintln!("failed: {failure}");
     }
@@ -82,16 +98,17 @@ pub(crate) fn run(workspace: &Workspace, args: &VmArgs) -> anyhow::Result<ExitCo
 }
 
 /// The suites to run, with the tests to run in each.
-fn select(mut suites: Vec<Suite>, filter: Option<&str>) -> anyhow::Result<Vec<Suite>> {
+fn select(mut suites: Vec<Suite>, filter: &[String]) -> anyhow::Result<Vec<Suite>> {
     for suite in &mut suites {
         let name = suite.name.to_string();
         let speaks_to_the_kernel = CRATES
             .iter()
             .any(|krate| name.split("::").next() == Some(krate))
             && !LEFT_OUT.contains(&name.as_str());
-        suite.tests.retain(|test| match filter {
-            Some(word) => suite.name.path(test).contains(word),
-            None => speaks_to_the_kernel,
+        suite.tests.retain(|test| {
+            let path = suite.name.path(test);
+            let mut words = filter.iter();
+            words.any(|word| path.contains(word)) || (filter.is_empty() && speaks_to_the_kernel)
         });
     }
     // The examples in the documentation are compiled when they run.
