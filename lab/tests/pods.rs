@@ -2,9 +2,10 @@
 
 mod stage;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lab::Lab;
+use lab::patience::longer;
 use lab::store::Kind;
 use serde_json::Value;
 
@@ -174,11 +175,13 @@ apiVersion: v1
 kind: Pod
 metadata: {name: deaf, labels: {app: deaf}}
 spec:
-  terminationGracePeriodSeconds: 1
+  terminationGracePeriodSeconds: GRACE
   containers:
   - {name: c, image: none, command: [sh, -c, 'trap "" TERM; while :; do sleep 0.05; done']}
 "#;
+    let grace = longer(Duration::from_secs(1));
     let manifest = manifest.replace("ANNOUNCED", &announced.display().to_string());
+    let manifest = manifest.replace("GRACE", &grace.as_secs().to_string());
     lab.apply(&manifest).expect("applied");
     for name in ["polite", "deaf"] {
         lab.wait_pods(name, 1, PATIENCE).expect("it runs");
@@ -192,7 +195,7 @@ spec:
         assert!(going.is_null() || marked, "{name}");
         lab.wait("the end of the pod", PATIENCE, gone)
             .expect("in time");
-        assert_eq!(began.elapsed().as_secs() >= 1, name == "deaf", "{name}");
+        assert_eq!(began.elapsed() >= grace, name == "deaf", "{name}");
     }
     assert!(announced.exists(), "preStop ran");
     let log = lab.logs().join("pods/default_polite_c.log");

@@ -125,13 +125,15 @@ fn one_udp_flow_keeps_its_endpoint_and_leaves_a_dead_one() {
     assert_eq!(pods_in(&kept).len(), 1, "one flow, one endpoint");
 
     // A flow that lasts while its endpoint goes: it must not stick to the dead address.
+    let count = longer(Duration::from_secs(8)).as_millis() / 100;
+    let count = count.to_string();
     let lasting = [
         "flatnet-demo",
         "udp",
         &address,
         "--one-socket",
         "--count",
-        "80",
+        &count,
         "--interval-ms",
         "100",
         "--timeout-ms",
@@ -142,7 +144,7 @@ fn one_udp_flow_keeps_its_endpoint_and_leaves_a_dead_one() {
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
     let child = child.spawn().expect("it runs");
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(longer(Duration::from_secs(1)));
     for pod in lab.pods("backend").expect("pods") {
         lab.api()
             .delete(Kind::Pod, "default", &pod.name)
