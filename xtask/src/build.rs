@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use clap::Args;
+use nix::sys::personality::{self, Persona};
 
 use crate::process::{self, Step, cargo, find_program};
 use crate::setup::STATIC_TARGET;
@@ -57,13 +58,31 @@ pub(crate) fn run(workspace: &Workspace, args: &BuildArgs) -> anyhow::Result<Exi
 /// When the compiler or bpf-linker fails.
 pub(crate) fn ebpf(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let step = Step::start("building the eBPF object (proxy-ebpf)");
-    process::run(ebpf_cargo(workspace, "build")?.arg("--quiet"))?;
+    let mut command = ebpf_cargo(workspace, "build")?;
+    at_fixed_addresses(|| process::run(command.arg("--quiet")))?;
     let built = ebpf_target_dir(workspace).join(EBPF_TARGET).join("release");
     let object = workspace.programs();
     install(&built.join(EBPF_CRATE), &object)?;
     install(&built.join(TRACE_PROGRAMS), &workspace.trace_programs())?;
     step.done();
     Ok(object)
+}
+
+/// Runs what starts processes with the addresses of their memory not drawn by lot, where that may be
+/// had (some containers forbid it). LLVM orders the type information of structures that are only
+/// declared (`BTFDebug`, a map by pointer) by where it has them in memory: without this, one build
+/// in three or four differs from the others.
+fn at_fixed_addresses<T>(work: impl FnOnce() -> T) -> T {
+    let before = personality::get();
+    if let Ok(before) = before {
+        // Refused: the object works as well, and `image --verify` tells.
+        let _ = personality::set(before | Persona::ADDR_NO_RANDOMIZE);
+    }
+    let done = work();
+    if let Ok(before) = before {
+        let _ = personality::set(before);
+    }
+    done
 }
 
 /// Builds every binary of the user half.
