@@ -18,7 +18,8 @@ pub enum Counter {
     NoEndpoint = 4,
     /// Dropped: its headers end before their own length says, or cannot be read.
     Malformed = 5,
-    /// Dropped: the reverse tuple belongs to another flow, for every endpoint tried.
+    /// Dropped: it goes straight to an endpoint, and an established connection through a frontend has
+    /// its tuple there.
     ReverseConflict = 6,
     /// No room in the map `flows`: a conversation stays in `openings`, where newer ones may push it
     /// out; or, dropped: no room there either.

@@ -1,5 +1,6 @@
-//! Other source addresses and ports for packets that must be answered through this node. Two flows
-//! never share the tuple of their answers, and none takes that of a socket of the node's own.
+//! Other source addresses and ports for packets that must be answered through this node, and other
+//! ports for those whose answers another conversation of the client has. Two flows never share the
+//! tuple of their answers, and none takes that of a socket of the node's own.
 
 use packet::choice;
 use packet::life::{self, Life};

@@ -64,10 +64,7 @@ impl Agents {
     /// The node that an address belongs to: its own, or in its pod CIDRs.
     pub(super) fn home(&self, address: IpAddr) -> Option<&Peer> {
         let mut peers = self.nodes.values().flat_map(|node| &node.peers);
-        peers.find(|peer| {
-            let mut cidrs = peer.pod_cidrs.iter();
-            peer.addresses.contains(&address) || cidrs.any(|cidr| cidr.contains(&address))
-        })
+        peers.find(|peer| peer.has(address))
     }
 
     async fn fetch(&self, need: &Need) -> Fact {

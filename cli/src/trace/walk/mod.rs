@@ -210,11 +210,8 @@ impl Walker<'_> {
         let Some(any) = self.facts.any_node() else {
             return Ok(None);
         };
-        let peers = self.facts.node(&any)?.peers.iter();
-        let owner = peers.clone().find(|peer| {
-            peer.addresses.contains(&address)
-                || peer.pod_cidrs.iter().any(|cidr| cidr.contains(&address))
-        });
+        let mut peers = self.facts.node(&any)?.peers.iter();
+        let owner = peers.find(|peer| peer.has(address));
         Ok(owner.map(|peer| peer.name.clone()))
     }
 

@@ -86,6 +86,15 @@ pub struct Peer {
     pub pod_cidrs: Vec<IpNet>,
 }
 
+impl Peer {
+    /// Whether an address is its own, or in its pod CIDRs.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        let mut cidrs = self.pod_cidrs.iter();
+        self.addresses.contains(&address) || cidrs.any(|cidr| cidr.contains(&address))
+    }
+}
+
 /// `GET /v1/route?to=&from=&arrives=`: which entry of the routing tables a packet meets. `from`
 /// is its source, `arrives` the interface at which it comes; without one the node itself sends it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
