@@ -17,6 +17,7 @@ pub mod interfaces;
 pub mod lease;
 pub mod links;
 pub mod listeners;
+pub mod load;
 pub mod maps;
 pub mod namespace;
 pub mod node_maps;

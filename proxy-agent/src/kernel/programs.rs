@@ -16,6 +16,7 @@ use aya::{Ebpf, EbpfLoader};
 use proxy_abi::ownership::{map, program};
 
 use super::bpf;
+use super::load;
 use super::pins::Pins;
 
 /// Every program of the kernel half.
@@ -196,11 +197,7 @@ pub fn load(object: &Path, pins: &Pins, sizes: Sizes) -> Result<Loaded, Programs
 }
 
 fn load_one(program: &mut Program) -> Result<Identity, ProgramError> {
-    match program {
-        Program::SchedClassifier(program) => program.load()?,
-        Program::CgroupSockAddr(program) => program.load()?,
-        _ => return Err(ProgramError::UnexpectedProgramType),
-    }
+    load::load(program)?;
     let info = program.info()?;
     Ok(Identity::of(program.fd()?.as_fd(), &info)?)
 }

@@ -15,6 +15,7 @@ use proxy_abi::trace::{PROGRAMS, names};
 
 use super::TraceError;
 use crate::kernel::bpf::tracing::{self, When};
+use crate::kernel::load;
 use crate::kernel::pins::Pins;
 use crate::kernel::programs;
 
@@ -60,7 +61,10 @@ fn one(object: &Object, name: &str, when: When, target: &OwnedFd) -> io::Result<
     let function = object.functions.get(&program.function_key());
     let instructions = &function.ok_or_else(missing)?.instructions;
     let place = (target.as_fd(), tracing::first_function(target.as_fd())?);
-    tracing::load(instructions, &program.license, when, place)
+    load::again(
+        || tracing::load(instructions, &program.license, when, place),
+        load::broke_off,
+    )
 }
 
 fn descriptor(map: &Map) -> Option<RawFd> {

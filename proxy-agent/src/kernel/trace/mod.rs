@@ -22,6 +22,7 @@ use proxy_abi::ownership::map;
 use proxy_abi::trace::{Counts, Event, Setup, names};
 use proxy_abi::{Counter, Ip};
 
+use super::load;
 use super::pins::Pins;
 use super::programs::ProgramsError;
 use types::TypesError;
@@ -207,12 +208,14 @@ fn lacks(name: &str) -> TraceError {
 }
 
 fn point(ebpf: &mut Ebpf, name: &'static str) -> Result<(), TraceError> {
-    let Some(Program::RawTracePoint(program)) = ebpf.program_mut(name) else {
-        return Err(lacks(name));
-    };
-    let attached = program.load().and_then(|()| program.attach(name));
-    attached.map(drop).map_err(|source| TraceError::Point {
+    let refused = |source| TraceError::Point {
         name,
         source: Box::new(source),
-    })
+    };
+    let program = ebpf.program_mut(name).ok_or_else(|| lacks(name))?;
+    load::load(program).map_err(refused)?;
+    let Program::RawTracePoint(program) = program else {
+        return Err(refused(ProgramError::UnexpectedProgramType));
+    };
+    program.attach(name).map(drop).map_err(refused)
 }
