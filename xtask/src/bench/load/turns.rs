@@ -17,7 +17,9 @@ use crate::bench::quantile::quantile;
 /// many short turns even out what else the machine does better than few long ones.
 const REQUESTS_FOR: Duration = Duration::from_millis(100);
 const WARM_UP: usize = 200;
-/// New connections, or flows, of one measurement: so many, or as many as this time is enough for.
+/// New connections, or flows, of one measurement: so many, or as many as this time is enough for,
+/// after some that are not counted.
+const NEW_WARM_UP: usize = 30;
 const NEW: usize = 500;
 const NEW_FOR: Duration = Duration::from_millis(250);
 
@@ -104,6 +106,9 @@ fn anew(
 
 /// Microseconds of each turn.
 fn timed(to: SocketAddr, turn: fn(SocketAddr) -> anyhow::Result<()>) -> anyhow::Result<Vec<f64>> {
+    for _ in 0..NEW_WARM_UP {
+        turn(to)?;
+    }
     let (begun, mut turns) = (Instant::now(), Vec::new());
     while turns.len() < NEW && begun.elapsed() < NEW_FOR {
         let start = Instant::now();
