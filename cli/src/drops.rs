@@ -111,13 +111,13 @@ pub(crate) const fn words(counter: Counter) -> Option<&'static str> {
         Counter::FlowCreated
         | Counter::FlowMoved
         | Counter::SocketTranslated
+        | Counter::AnotherPort
         | Counter::Shortcut
         | Counter::Masqueraded
         | Counter::ErrorTranslated => return None,
         Counter::SocketRefused => "connect() refused: no endpoint (flatnet services)",
         Counter::NoEndpoint => "refused with a reset or ICMP: no endpoint (flatnet services)",
         Counter::Malformed => "headers that cannot be read: the sender",
-        Counter::ReverseConflict => "the port is in use to it through a Service: the client",
         Counter::FlowTableFull => "no room for a conversation: --flow-table-size",
         Counter::RewriteFailed => "a header could not be written: a fault of flatnet",
         Counter::NoRoute => "no route to the endpoint: ip route get ENDPOINT",

@@ -9,8 +9,10 @@ use std::net::{SocketAddr, UdpSocket};
 use lab::store::Kind;
 use serde_json::json;
 use stage::askers::From;
-use stage::cast::{CLIENTS, Cast, End, Row};
+use stage::cast::{CLIENTS, Cast, End, PORT, Row};
+use stage::place::Place;
 use stage::servers::of_family;
+use stage::talk::Connection;
 use stage::{PATIENCE, output};
 
 const ROWS: [Row; 7] = [
@@ -146,6 +148,10 @@ fn one_client_port(cast: &Cast) {
             let answered = cast.place(from).inside(ask);
             let expected = [first, second].repeat(3);
             assert_eq!(answered.expect("answers"), expected, "{from:?}");
+            let server = SocketAddr::new(cast.server_address(1, first.ip()), PORT);
+            let direct = (from != From::Outside).then_some(server);
+            let ends: Vec<_> = [first, second].into_iter().chain(direct).collect();
+            connections_at_once(&cast.place(from), &ends);
         }
     }
 }
@@ -164,6 +170,20 @@ fn ask_in_turn(frontends: [SocketAddr; 2]) -> io::Result<Vec<SocketAddr>> {
         Ok(socket.recv_from(&mut [0; 2048])?.1)
     };
     frontends.repeat(3).into_iter().map(ask).collect()
+}
+
+/// Connections from one port to all of these, each of which is answered while the others stand.
+fn connections_at_once(place: &Place, ends: &[SocketAddr]) {
+    let connect = |end| Connection::open_from(place, CLIENT_PORT, end);
+    let mut connections = Vec::new();
+    for &end in ends {
+        let connection = connect(end).unwrap_or_else(|error| panic!("{end}: {error}"));
+        connections.push((end, connection));
+        for (end, connection) in &mut connections {
+            let answered = connection.ask().map_err(|error| error.to_string());
+            assert_eq!(answered.as_deref(), Ok("s1"), "{end} of {ends:?}");
+        }
+    }
 }
 
 /// A node port closes with the type that had it; a load balancer need not have one.

@@ -18,9 +18,9 @@ pub enum Counter {
     NoEndpoint = 4,
     /// Dropped: its headers end before their own length says, or cannot be read.
     Malformed = 5,
-    /// Dropped: it goes straight to an endpoint, and an established connection through a frontend has
-    /// its tuple there.
-    ReverseConflict = 6,
+    /// A new flow goes on from another port of the same client: its own is in use to that endpoint, by
+    /// a conversation through another frontend.
+    AnotherPort = 6,
     /// No room in the map `flows`: a conversation stays in `openings`, where newer ones may push it
     /// out; or, dropped: no room there either.
     FlowTableFull = 7,
@@ -64,7 +64,7 @@ impl Counter {
         Self::SocketRefused,
         Self::NoEndpoint,
         Self::Malformed,
-        Self::ReverseConflict,
+        Self::AnotherPort,
         Self::FlowTableFull,
         Self::RewriteFailed,
         Self::NoRoute,
@@ -94,7 +94,7 @@ impl Counter {
             Self::SocketRefused => "socket-refused",
             Self::NoEndpoint => "no-endpoint",
             Self::Malformed => "malformed",
-            Self::ReverseConflict => "reverse-conflict",
+            Self::AnotherPort => "another-port",
             Self::FlowTableFull => "flow-table-full",
             Self::RewriteFailed => "rewrite-failed",
             Self::NoRoute => "no-route",

@@ -164,7 +164,6 @@ pub type Counts = [u64; Counter::COUNT as usize];
 /// at once the kernel frees the packet on the same CPU: what has moved there since the last such
 /// packet is the reason of this one. ([`Counter::FlowTableFull`] moves without a drop, too.)
 pub const DROPS: u32 = 1 << Counter::Malformed as u32
-    | 1 << Counter::ReverseConflict as u32
     | 1 << Counter::FlowTableFull as u32
     | 1 << Counter::RewriteFailed as u32
     | 1 << Counter::NoRoute as u32

@@ -178,19 +178,23 @@ pub(crate) fn forget(packet: &Packet, room: &mut Room) {
 /// Has the answers to a packet that goes out untranslated come back untranslated: an old flow of
 /// the same client port to the same endpoint, through a frontend or under the node's address, may
 /// still claim them. Such a flow goes as a whole, and is made anew if it is in use after all. An
-/// established connection stays: the packet would have its very tuple at the endpoint.
+/// established connection stays, and keeps its tuple at the endpoint: then the packet needs another
+/// port, and `room.flow` is all else that it does.
 #[inline(never)]
-pub(crate) fn give_way(packet: &Packet, room: &mut Room) -> Result<(), Drop> {
+pub(crate) fn give_way(packet: &Packet, room: &mut Room) -> Option<Another> {
     room.answers = packet.key.reversed();
     let claimed = maps::flow(&room.answers)
         .is_some_and(|known| !known.role().is_client() && !known.leads_to(&room.answers));
     if !claimed || ports::retire(room, true) {
-        return Ok(());
+        return None;
     }
     if packet.key.protocol == protocol::TCP {
-        return Err(Drop::ReverseConflict);
+        maps::forget_way(&packet.key);
+        room.service.keep_no_client();
+        room.flow = Flow::new(Role::Request, packet.key, 0, maps::now());
+        return Some(Another::Port);
     }
     maps::forget_flow(&room.answers);
     maps::forget_flow(&room.rival);
-    Ok(())
+    None
 }

@@ -141,6 +141,9 @@ pub(crate) fn claim(
         if claim_as_it_is(&packet.key, room)
             || (retire(room, pressed) && claim_as_it_is(&packet.key, room))
         {
+            if another == Another::Port {
+                maps::count(Counter::AnotherPort);
+            }
             return flow::commit(&packet.key, room, counter);
         }
     }

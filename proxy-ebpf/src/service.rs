@@ -68,6 +68,12 @@ impl Service {
         self.treatment.has(Treatment::MASQUERADE)
     }
 
+    /// Has no client's endpoint be remembered.
+    #[inline(always)]
+    pub(crate) fn keep_no_client(&mut self) {
+        self.affinity_seconds = 0;
+    }
+
     /// Has the next conversation try this endpoint first.
     #[inline(always)]
     pub(crate) fn prefer(&mut self, endpoint: Option<Endpoint>) {

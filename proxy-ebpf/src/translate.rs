@@ -6,6 +6,7 @@ use proxy_abi::{Counter, Role, protocol};
 use crate::flow::Made;
 use crate::maps::Room;
 use crate::parse::{Content, Packet};
+use crate::ports::Another;
 use crate::rewrite::{finish_sctp, rewrite};
 use crate::service::Client;
 use crate::skb::Skb;
@@ -136,16 +137,44 @@ pub(crate) fn defer(skb: &Skb, packet: &Packet, hook: Hook) {
 #[inline(always)]
 fn anew(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Result<Outcome, Drop> {
     defer(skb, packet, hook);
-    if !service::find(packet, hook.client(), &mut room.service) {
-        if packet.content == Content::Opening {
-            if packet.key.protocol != protocol::TCP {
-                // An answer looks no different where no flag tells.
-                maps::ask_earlier(skb, hook, Given::UnderWay);
-            }
-            flow::give_way(packet, room)?;
+    let made = if service::find(packet, hook.client(), &mut room.service) {
+        match to_service(packet, room, hook)? {
+            Some(made) => made,
+            None => return Ok(Outcome::NoEndpoint),
         }
-        return Ok(Outcome::Pass);
+    } else {
+        match straight(skb, packet, room, hook) {
+            Some(another) => Made::But(another),
+            None => return Ok(Outcome::Pass),
+        }
+    };
+    // One place for both, lest the verifier look at all that follows twice as often.
+    if let Made::But(another) = made {
+        ports::claim(skb, packet, room, another, Counter::FlowCreated)?;
     }
+    affinity::remember(room);
+    translated(skb, packet, room)?;
+    Ok(Outcome::Translated)
+}
+
+/// What a packet to no Service needs that goes where another conversation of its sender's port
+/// already is.
+#[inline(always)]
+fn straight(skb: &Skb, packet: &Packet, room: &mut Room, hook: Hook) -> Option<Another> {
+    if packet.content != Content::Opening {
+        return None;
+    }
+    if packet.key.protocol != protocol::TCP {
+        // An answer looks no different where no flag tells.
+        maps::ask_earlier(skb, hook, Given::UnderWay);
+    }
+    flow::give_way(packet, room)
+}
+
+/// Chooses an endpoint of `room.service`, and makes the flow to it as far as that needs no other
+/// source; nothing if there is no endpoint.
+#[inline(always)]
+fn to_service(packet: &Packet, room: &mut Room, hook: Hook) -> Result<Option<Made>, Drop> {
     if packet.content == Content::Fragment {
         // Its first made no flow, or has not come; there is no header to answer.
         return Err(Drop::NoEndpointSilent);
@@ -157,16 +186,11 @@ fn anew(skb: &Skb, packet: &mut Packet, room: &mut Room, hook: Hook) -> Result<O
         return if room.service.drops(hook.client()) {
             Err(Drop::NoLocalEndpoint)
         } else {
-            Ok(Outcome::NoEndpoint)
+            Ok(None)
         };
     }
     affinity::prefer(packet, room);
-    if let Made::But(another) = flow::make(packet, room, hook)? {
-        ports::claim(skb, packet, room, another, Counter::FlowCreated)?;
-    }
-    affinity::remember(room);
-    translated(skb, packet, room)?;
-    Ok(Outcome::Translated)
+    flow::make(packet, room, hook).map(Some)
 }
 
 /// The second flow of a packet that came back to masquerade by its first.

@@ -24,7 +24,6 @@ const ECONNREFUSED: i32 = 111;
 #[derive(Clone, Copy)]
 pub(crate) enum Drop {
     Malformed,
-    ReverseConflict,
     FlowTableFull,
     RewriteFailed,
     NoRoute,
@@ -51,7 +50,6 @@ pub(crate) fn verdict(outcome: Result<Outcome, Drop>) -> i32 {
             (TCX_DROP, Counter::NoEndpointSilent)
         }
         Err(Drop::Malformed) => (TCX_DROP, Counter::Malformed),
-        Err(Drop::ReverseConflict) => (TCX_DROP, Counter::ReverseConflict),
         Err(Drop::FlowTableFull) => (TCX_DROP, Counter::FlowTableFull),
         Err(Drop::RewriteFailed) => (TCX_DROP, Counter::RewriteFailed),
         Err(Drop::NoRoute) => (TCX_DROP, Counter::NoRoute),

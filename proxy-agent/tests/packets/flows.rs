@@ -1,7 +1,7 @@
 //! Conversations under way: moved, kept, forgotten, told apart.
 
 use super::kernel::packet::{tcp, udp, unreachable};
-use super::kernel::{DROP, endpoint, frontend};
+use super::kernel::{endpoint, frontend};
 use super::*;
 
 const FIN: u8 = 0x01;
@@ -263,12 +263,24 @@ fn an_established_connection_keeps_its_tuple_from_a_direct_one() {
         let Net {
             client, web, local, ..
         } = *net;
+        // The way of a direct connection before is no more theirs.
+        kernel.run("from_pod", &tcp(client, local, ACK).frame());
         connect(net, kernel, &[SYN, ACK]);
-        let direct = tcp(client, local, SYN).frame();
-        assert_eq!(kernel.run("from_pod", &direct).verdict, DROP);
-        assert_eq!(kernel.counters()["reverse-conflict"], 1);
-        let run = kernel.run("from_pod", &tcp(local, client, ACK).frame());
-        assert_eq!(run, straight(tcp(web, client, ACK).frame()));
+        let direct = kernel.run("from_pod", &tcp(client, local, SYN).frame());
+        let moved = net.at_another_port(client, &direct.frame);
+        assert_eq!(direct, straight(tcp(&moved, local, SYN).frame()));
+        let again = kernel.run("from_pod", &tcp(client, local, SYN).frame());
+        assert_eq!(again, direct, "the same port again");
+        assert_eq!(kernel.counters()["another-port"], 2);
+        for (to, seen_from) in [(client, web), (&moved, local)] {
+            let run = kernel.run("from_pod", &tcp(local, to, SYN | ACK).frame());
+            let expected = straight(tcp(seen_from, client, SYN | ACK).frame());
+            assert_eq!(run, expected, "{seen_from}");
+        }
+        for (at, to) in [(client, web), (&moved, local)] {
+            let run = kernel.run("from_pod", &tcp(client, to, ACK).frame());
+            assert_eq!(run, straight(tcp(at, local, ACK).frame()), "{to}");
+        }
     });
 }
 
