@@ -57,6 +57,8 @@ pub(crate) struct Reader {
     /// Whether the test whose output we are in has already been counted as skipped.
     counted: bool,
     skipped: usize,
+    /// Tests that passed and that failed since the last result.
+    ended: (usize, usize),
 }
 
 impl Reader {
@@ -76,6 +78,9 @@ impl Reader {
             .and_then(|l| l.strip_suffix(" ... FAILED"))
         {
             self.tally.failures.push(full_name(test));
+            self.ended.1 += 1;
+        } else if line.starts_with("test ") && line.ends_with(" ... ok") {
+            self.ended.0 += 1;
         }
         !self.in_successes
     }
@@ -91,14 +96,19 @@ impl Reader {
     }
 
     fn result(&mut self, counts: &str) {
+        self.ended = (0, 0);
         let skipped = std::mem::take(&mut self.skipped);
         self.tally.passed += count(counts, " passed").saturating_sub(skipped);
         self.tally.failed += count(counts, " failed");
         self.tally.skipped += count(counts, " ignored") + skipped;
     }
 
-    /// The sum of what was read.
-    pub(crate) fn finish(self) -> Tally {
+    /// The sum of what was read; of a program that was stopped before its result, the tests that
+    /// had ended.
+    pub(crate) fn finish(mut self) -> Tally {
+        let (passed, failed) = self.ended;
+        self.tally.passed += passed;
+        self.tally.failed += failed;
         self.tally
     }
 }
@@ -158,6 +168,17 @@ mod tests {
             read(failed).1.contains(&"why"),
             "what a failed test printed is shown"
         );
+    }
+
+    #[test]
+    fn of_a_program_that_was_stopped_the_tests_that_had_ended_count() {
+        let whole = "test a ... ok\n\ntest result: ok. 1 passed; 0 failed; 0 ignored\n";
+        let cut = "running 4 tests\ntest b ... ok\ntest c ... ok\ntest d ... FAILED\n";
+        let expected = Tally {
+            failures: vec!["k::d".to_owned()],
+            ..tally(3, 1, 0)
+        };
+        assert_eq!(read(&format!("{whole}{cut}")).0, expected);
     }
 
     #[test]
