@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use nix::sys::socket::{self, Backlog};
 use serde_json::json;
 
 use crate::bench::api::{Api, Objects};
@@ -19,6 +20,8 @@ const ADDRESS: &str = "172.31.0.1";
 /// Endpoints of the Service that changes: addresses of the node itself, so that a connection to
 /// one needs nobody else.
 const LOCAL: [u8; 4] = [10, 244, 0, 10];
+/// Connections that wait to be ended: the kernel's limit, unless it is told another.
+const QUEUE: i32 = 4_096;
 const POD_CIDR: &str = "10.244.0.0/24";
 /// What every start of the agent has in common.
 pub(super) struct Stage<'a> {
@@ -46,7 +49,11 @@ impl<'a> Stage<'a> {
         namespace::ip(&netns, &node(population))?;
         let objects = Arc::new(objects(population));
         let api = inside(&netns, || {
-            answer_at(TcpListener::bind((Ipv4Addr::UNSPECIFIED, TARGET))?);
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, TARGET))?;
+            // A change that is awaited makes connections faster than they are ended. With std's
+            // 128 one would be dropped now and then, and be tried again a second later.
+            socket::listen(&listener, Backlog::new(QUEUE)?)?;
+            answer_at(listener);
             Api::start(objects)
         })?;
         Ok(Self {
