@@ -1,7 +1,8 @@
 //! Loading a program, again where the kernel broke off.
 //!
 //! The verifier gives up with `EAGAIN` when its thread is wanted for something else (a signal, a
-//! debugger, a frozen cgroup, a snapshot of the machine; `do_check` in kernel/bpf/verifier.c). That says nothing of the program. libbpf tries again, aya 0.14 does not.
+//! debugger, a frozen cgroup, a snapshot of the machine; `do_check` in kernel/bpf/verifier.c). That
+//! says nothing of the program. libbpf tries again, aya 0.14 does not.
 
 use std::io;
 
@@ -10,7 +11,7 @@ use aya::programs::{Program, ProgramError};
 /// How often a program is tried; libbpf does as often (`PROG_LOAD_ATTEMPTS`).
 const ATTEMPTS: usize = 5;
 
-/// Loads a program of the kinds that the data path has.
+/// Loads a program of the kinds that the data path and its traces have.
 ///
 /// # Errors
 /// The kernel's, with the verifier's words; `UnexpectedProgramType` for another kind.

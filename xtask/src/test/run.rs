@@ -31,6 +31,7 @@ pub(super) fn run(command: &mut Command, suite: &Suite) -> anyhow::Result<Tally>
             println!("{line}");
         }
     });
+    let has_result = reader.has_result();
     let mut tally = reader.finish();
     if !ended {
         child
@@ -43,7 +44,7 @@ pub(super) fn run(command: &mut Command, suite: &Suite) -> anyhow::Result<Tally>
             &mut tally,
             format!("{}: no end after {PATIENCE:?}", suite.name),
         );
-    } else if !status.success() && tally.failed == 0 {
+    } else if !status.success() && (tally.failed == 0 || !has_result) {
         // It aborted, was killed, or exited before libtest could sum up.
         count_as_failure(
             &mut tally,

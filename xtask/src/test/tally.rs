@@ -59,6 +59,8 @@ pub(crate) struct Reader {
     skipped: usize,
     /// Tests that passed and that failed since the last result.
     ended: (usize, usize),
+    /// Whether the last thing that the program told was a result, and not that it begins.
+    has_result: bool,
 }
 
 impl Reader {
@@ -81,6 +83,8 @@ impl Reader {
             self.ended.1 += 1;
         } else if line.starts_with("test ") && line.ends_with(" ... ok") {
             self.ended.0 += 1;
+        } else if line.starts_with("running ") {
+            self.has_result = false;
         }
         !self.in_successes
     }
@@ -97,10 +101,16 @@ impl Reader {
 
     fn result(&mut self, counts: &str) {
         self.ended = (0, 0);
+        self.has_result = true;
         let skipped = std::mem::take(&mut self.skipped);
         self.tally.passed += count(counts, " passed").saturating_sub(skipped);
         self.tally.failed += count(counts, " failed");
         self.tally.skipped += count(counts, " ignored") + skipped;
+    }
+
+    /// Whether the program came to its end, as far as it says.
+    pub(crate) fn has_result(&self) -> bool {
+        self.has_result
     }
 
     /// The sum of what was read; of a program that was stopped before its result, the tests that
@@ -179,6 +189,13 @@ mod tests {
             ..tally(3, 1, 0)
         };
         assert_eq!(read(&format!("{whole}{cut}")).0, expected);
+        for (output, is_whole) in [(whole, true), (cut, false)] {
+            let mut reader = Reader::default();
+            for line in output.lines() {
+                reader.line(line, str::to_owned);
+            }
+            assert_eq!(reader.has_result(), is_whole, "{output}");
+        }
     }
 
     #[test]

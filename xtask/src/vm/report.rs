@@ -58,7 +58,7 @@ impl<'a> Report<'a> {
         let suite = &self.suites[number];
         let mut tally = reader.finish();
         let seen = tally.passed + tally.failed + tally.skipped;
-        if tally.failed == 0 && (code != "0" || seen != suite.tests.len()) {
+        if seen != suite.tests.len() || (tally.failed == 0 && code != "0") {
             let of = suite.tests.len();
             let what = format!("{}: {seen} of {of} tests, exit code {code}", suite.name);
             count_as_failure(&mut tally, what);

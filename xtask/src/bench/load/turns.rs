@@ -17,11 +17,11 @@ use crate::bench::quantile::quantile;
 /// many short turns even out what else the machine does better than few long ones.
 const REQUESTS_FOR: Duration = Duration::from_millis(100);
 const WARM_UP: usize = 200;
-/// New connections, or flows, of one measurement: so many, or as many as this time is enough for,
-/// after some that are not counted.
-const NEW_WARM_UP: usize = 30;
+/// New connections, or flows, of one measurement: so many, or as many as this time is enough for.
 const NEW: usize = 500;
 const NEW_FOR: Duration = Duration::from_millis(250);
+/// And before them, uncounted.
+const NEW_WARM_UP: usize = 30;
 
 /// [`Load::Requests`](super::Load::Requests).
 pub(super) fn requests(server: &Server, leg: &Leg) -> anyhow::Result<Vec<f64>> {
