@@ -4,6 +4,7 @@
 //! full name (`crate::module::test`) to list and filter by, a suite that hangs is stopped and
 //! named, and the sums are right also when a program dies without a result.
 
+pub(crate) mod failure;
 pub(crate) mod suite;
 pub(crate) mod run;
 pub(crate) mod tally;
@@ -110,7 +111,7 @@ fn run_all(workspace: &Workspace, suites: &[Suite], exact: bool) -> anyhow::Resu
         step.done();
     }
     for failure in &total.failures {
-        eprintln!("failed: {failure}");
+        eprintln!("{failure}");
     }
     Ok(total)
 }

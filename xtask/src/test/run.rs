@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::failure::Failure;
 use super::suite::Suite;
 use super::tally::{Reader, Tally};
 
@@ -56,7 +57,7 @@ pub(super) fn run(command: &mut Command, suite: &Suite) -> anyhow::Result<Tally>
 
 pub(crate) fn count_as_failure(tally: &mut Tally, what: String) {
     tally.failed += 1;
-    tally.failures.push(what);
+    tally.failures.push(Failure::new(what));
 }
 
 /// The child's stdout, read by a thread of its own: a grandchild that outlives the test may hold

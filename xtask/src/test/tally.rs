@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::failure::Failure;
+
 /// What became of the tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -9,8 +11,8 @@ pub(crate) struct Tally {
     pub(crate) failed: usize,
     /// Tests with `#[ignore]`, and those that said they cannot run here.
     pub(crate) skipped: usize,
-    /// The full name of each failed test or suite.
-    pub(crate) failures: Vec<String>,
+    /// Each failed test or suite.
+    pub(crate) failures: Vec<Failure>,
 }
 
 impl Tally {
@@ -54,6 +56,8 @@ const FAILURES: &str = "failures:";
 pub(crate) struct Reader {
     tally: Tally,
     in_successes: bool,
+    /// Which of the failures the lines are of that come now.
+    printing: Option<usize>,
     /// Whether the test whose output we are in has already been counted as skipped.
     counted: bool,
     skipped: usize,
@@ -67,19 +71,23 @@ impl Reader {
     /// Takes the next line; says whether it is worth showing. `full_name` completes a test's.
     pub(crate) fn line(&mut self, line: &str, full_name: impl Fn(&str) -> String) -> bool {
         if let Some(counts) = line.strip_prefix("test result: ") {
-            self.in_successes = false;
+            self.section(false);
             self.result(counts);
-        } else if line == SUCCESSES {
-            self.in_successes = true;
-        } else if line == FAILURES {
-            self.in_successes = false;
+        } else if line == SUCCESSES || line == FAILURES {
+            self.section(line == SUCCESSES);
         } else if self.in_successes {
             self.success_output(line);
+        } else if let Some(test) = heading(line).filter(|_| !self.tally.failures.is_empty()) {
+            let name = full_name(test);
+            let failures = &self.tally.failures;
+            self.printing = failures.iter().position(|failure| failure.name == name);
+        } else if let Some(number) = self.printing {
+            self.tally.failures[number].print(line);
         } else if let Some(test) = line
             .strip_prefix("test ")
             .and_then(|l| l.strip_suffix(" ... FAILED"))
         {
-            self.tally.failures.push(full_name(test));
+            self.tally.failures.push(Failure::new(full_name(test)));
             self.ended.1 += 1;
         } else if line.starts_with("test ") && line.ends_with(" ... ok") {
             self.ended.0 += 1;
@@ -89,8 +97,14 @@ impl Reader {
         !self.in_successes
     }
 
+    /// A part of the output begins: what tests printed that passed, or anything else.
+    fn section(&mut self, of_successes: bool) {
+        self.in_successes = of_successes;
+        self.printing = None;
+    }
+
     fn success_output(&mut self, line: &str) {
-        if line.starts_with("---- ") && line.ends_with(" ----") {
+        if heading(line).is_some() {
             self.counted = false;
         } else if says_skipped(line) && !self.counted {
             self.counted = true;
@@ -121,6 +135,11 @@ impl Reader {
         self.tally.failed += failed;
         self.tally
     }
+}
+
+/// The test whose output begins with that line.
+fn heading(line: &str) -> Option<&str> {
+    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
 }
 
 fn says_skipped(line: &str) -> bool {
@@ -168,12 +187,18 @@ mod tests {
         assert_eq!(read(ok).0, tally(12, 0, 3));
         assert_eq!(read(ok).1.len(), 4, "all of it is shown");
         let failed = "test a ... FAILED\nfailures:\n---- a stdout ----\nwhy\n\
-                      test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured\n";
+                      failures:\n    a\ntest result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured\n";
+        let mut failure = Failure::new("k::a".to_owned());
+        failure.print("why");
         let expected = Tally {
-            failures: vec!["k::a".to_owned()],
+            failures: vec![failure],
             ..tally(1, 1, 0)
         };
-        assert_eq!(read(failed).0, expected);
+        assert_eq!(
+            read(failed).0,
+            expected,
+            "with what it printed, and no line more"
+        );
         assert!(
             read(failed).1.contains(&"why"),
             "what a failed test printed is shown"
@@ -185,7 +210,7 @@ mod tests {
         let whole = "test a ... ok\n\ntest result: ok. 1 passed; 0 failed; 0 ignored\n";
         let cut = "running 4 tests\ntest b ... ok\ntest c ... ok\ntest d ... FAILED\n";
         let expected = Tally {
-            failures: vec!["k::d".to_owned()],
+            failures: vec![Failure::new("k::d".to_owned())],
             ..tally(3, 1, 0)
         };
         assert_eq!(read(&format!("{whole}{cut}")).0, expected);
@@ -213,7 +238,7 @@ mod tests {
         let mut total = tally(2, 0, 0);
         assert_eq!(total.to_string(), "2 passed, 0 failed");
         total.add(Tally {
-            failures: vec!["a::b".to_owned()],
+            failures: vec![Failure::new("a::b".to_owned())],
             ..tally(1, 1, 1)
         });
         assert_eq!(total.to_string(), "3 passed, 1 failed, 1 skipped");

@@ -87,7 +87,7 @@ pub(crate) fn run(workspace: &Workspace, args: &VmArgs) -> anyhow::Result<ExitCo
     };
     let tally = machine.run(&suites, patience)?;
     for failure in &tally.failures {
-        eprintln!("failed: {failure}");
+        eprintln!("{failure}");
     }
     println!("\nLinux {}: {tally}", kernel.release);
     Ok(if tally.is_good() {
