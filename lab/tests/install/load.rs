@@ -1,5 +1,5 @@
-//! What must not notice: loops of requests on every path to a Service, and connections that stay
-//! open all the while.
+//! What must not notice: loops of requests on every path to a Service, connections that stay open
+//! all the while, and datagrams.
 
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::datagrams::Datagrams;
 use crate::stage::PATIENCE;
 use crate::stage::place::Place;
 use crate::stage::talk::Connection;
@@ -27,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Where clients from outside find the backends.
 const NODE_PORT: u16 = 30_080;
 /// Beside the two-tier application: a pod whose connections go packet by packet, and the backends
-/// for clients from outside.
+/// for clients from outside and for datagrams.
 const MORE: &str = "\
 {apiVersion: v1, kind: Pod, metadata: {name: by-packets, labels: {app: by-packets}, annotations: \
 {flatnet.dev/socket-lb: 'false'}}, spec: {terminationGracePeriodSeconds: 0, \
@@ -35,12 +36,16 @@ containers: [{name: c, image: none, command: [sleep, infinity]}]}}
 ---
 {apiVersion: v1, kind: Service, metadata: {name: outside}, spec: {type: NodePort, \
 selector: {app: backend}, ports: [{port: 80, targetPort: 8080, nodePort: 30080}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: datagrams}, spec: {selector: {app: backend}, \
+ports: [{protocol: UDP, port: 80, targetPort: 8080}]}}
 ";
 
 /// Requests and connections that end with the value.
 pub(crate) struct Load {
     loops: Vec<(String, Child)>,
     talks: Vec<(String, JoinHandle<Result<u64, String>>)>,
+    datagrams: Vec<Datagrams>,
     over: Arc<AtomicBool>,
     began: Instant,
 }
@@ -61,7 +66,7 @@ impl Load {
     }
 
     /// Begins: two pods by the socket path, one by packets, the outside client at a node's port;
-    /// and two connections that last.
+    /// two connections that last; and datagrams of the two pods.
     pub(crate) fn start(lab: &Lab) -> Self {
         let outside = SocketAddr::new(lab.node_addresses("node3")[0], NODE_PORT);
         let inside = SocketAddr::new(cluster_ip(lab, "backend"), 80);
@@ -71,11 +76,17 @@ impl Load {
         let mut this = Self {
             loops: Vec::new(),
             talks: Vec::new(),
+            datagrams: Vec::new(),
             over: Arc::default(),
             began: Instant::now(),
         };
         let pods = lab.pods("frontend").expect("pods");
         let pods = pods.iter().map(|pod| pod.name.as_str());
+        let by_datagram = SocketAddr::new(cluster_ip(lab, "datagrams"), 80);
+        for pod in pods.clone() {
+            let datagrams = Datagrams::start(pod, |argv| lab.in_pod(pod, argv), by_datagram);
+            this.datagrams.push(datagrams);
+        }
         for pod in pods.chain(["by-packets"]) {
             this.ask_often(pod, |argv| lab.in_pod(pod, argv), &by_name);
         }
@@ -127,6 +138,11 @@ impl Load {
                 outcome.failed.push(failed);
             }
         }
+        for datagrams in self.datagrams.drain(..) {
+            let (answered, failed) = datagrams.finish();
+            outcome.answered += answered;
+            outcome.failed.extend(failed);
+        }
         self.over.store(true, Ordering::Relaxed);
         for (who, talk) in self.talks.drain(..) {
             match talk.join().expect("it ends") {
@@ -145,6 +161,7 @@ impl Drop for Load {
             let _gone_already = child.kill();
             let _reaped = child.wait();
         }
+        self.datagrams.iter_mut().for_each(Datagrams::stop);
     }
 }
 

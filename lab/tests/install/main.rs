@@ -6,6 +6,7 @@
 mod stage;
 
 mod containerd;
+mod datagrams;
 mod docker;
 mod installed;
 mod load;

@@ -12,6 +12,7 @@ use aya::programs::SchedClassifier;
 use proxy_abi::earlier::{self, Given};
 use proxy_abi::ownership::map;
 
+use super::grace;
 use super::maps::removed;
 use super::pins::Pins;
 use super::programs::{Loaded, Outdated, ProgramsError};
@@ -43,17 +44,23 @@ impl Loaded {
         Ok(())
     }
 
-    /// Hands the earlier programs nothing more of this kind.
+    /// Hands the earlier programs nothing more of this kind; says whether that had been done. What
+    /// they have been given is through when this returns, and so is what came to them at hooks that
+    /// have changed over since: nothing of this kind is written to their maps any more.
     ///
     /// # Errors
     /// [`ProgramsError::Earlier`].
-    pub fn spare_earlier(&mut self, given: Given) -> Result<(), ProgramsError> {
+    pub fn spare_earlier(&mut self, given: Given) -> Result<bool, ProgramsError> {
         let mut slots = self.earlier()?;
+        let mut any = false;
         for (index, _) in (0..).zip(earlier::PROGRAMS) {
             let slot = earlier::slot(index, given);
-            removed(slots.clear_index(&slot)).map_err(failed)?;
+            any |= removed(slots.clear_index(&slot)).map_err(failed)?;
         }
-        Ok(())
+        if any {
+            grace::over();
+        }
+        Ok(any)
     }
 
     fn earlier(&mut self) -> Result<ProgramArray<&mut MapData>, ProgramsError> {

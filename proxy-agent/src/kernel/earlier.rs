@@ -21,13 +21,14 @@ use super::programs::Loaded;
 use super::{bpf, programs, walk};
 
 /// The maps that neither the plan nor a cache's next miss fills, in the order of their
-/// dependence: pods are written by the CNI plugin, the rest by programs.
+/// dependence: pods are written by the CNI plugin, the rest by programs. A conversation moves from
+/// `openings` to `flows`: in this order one that does so meanwhile is found in one of them.
 const CARRIED: [&str; 8] = [
     map::PODS,
     map::PACKET_PODS,
     map::HOST_PORTS,
-    map::FLOWS,
     map::OPENINGS,
+    map::FLOWS,
     map::SOCKET_PEERS,
     map::AFFINITY,
     map::FRAGMENTS,
@@ -157,6 +158,12 @@ mod tests {
         ] {
             assert_eq!(map_of(Path::new(pin)), expected, "{pin}");
         }
+    }
+
+    #[test]
+    fn a_conversation_that_moves_meanwhile_is_found() {
+        let place = |wanted| CARRIED.iter().position(|name| *name == wanted).unwrap();
+        assert!(place(map::OPENINGS) < place(map::FLOWS), "{CARRIED:?}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod events;
 pub mod filesystem;
 pub mod filters;
 pub mod flows;
+pub mod grace;
 pub mod interfaces;
 pub mod lease;
 pub mod links;

@@ -84,7 +84,7 @@ impl Node {
             if let Some(loaded) = &mut self.loaded {
                 loaded.spare_earlier(given)?;
             }
-            // Once more in the end, for what a packet on its way through an earlier program wrote.
+            // Once more in the end: what was under way may have begun another conversation there.
             carried += earlier::carry(&self.pins, earlier)?;
         }
         for pinned in earlier {

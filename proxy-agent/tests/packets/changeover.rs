@@ -38,7 +38,9 @@ fn what_began_before_goes_on_and_what_begins_is_known_to_all() {
         assert_eq!(run, straight(udp(dns, &second).frame()));
 
         let begins = new.loaded.spare_earlier(Given::Beginning);
-        begins.expect("spared");
+        assert!(begins.expect("spared"), "it had been given that");
+        let again = new.loaded.spare_earlier(Given::Beginning);
+        assert!(!again.expect("spared"), "nobody is waited for twice");
         let run = new.run("from_pod", &udp(&third, dns).frame());
         assert_eq!(run, next(udp(&third, remote).frame()), "its own choice");
         let run = new.run("from_network", &udp(remote, &third).frame());
@@ -47,7 +49,7 @@ fn what_began_before_goes_on_and_what_begins_is_known_to_all() {
         assert_eq!(new.run("from_pod", &segment), sent);
 
         let under_way = new.loaded.spare_earlier(Given::UnderWay);
-        under_way.expect("spared");
+        assert!(under_way.expect("spared"));
         assert_eq!(new.run("from_pod", &answer), straight(answer), "nobody's");
     });
 }
@@ -79,7 +81,7 @@ fn what_left_the_cluster_keeps_its_port() {
         let back = new.run("from_network", &tcp(outside, &from, ACK).frame());
         assert_eq!(back, straight(tcp(outside, client, ACK).frame()));
         let under_way = new.loaded.spare_earlier(Given::UnderWay);
-        under_way.expect("spared");
+        assert!(under_way.expect("spared"));
         assert_eq!(new.leave(&segment), next(segment), "nobody's");
     }
 }
