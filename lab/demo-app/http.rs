@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::answer::Answer;
+use crate::patience::within;
 
 /// The parts of `http://HOST[:PORT][/PATH]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,9 +50,9 @@ impl Url {
 
     /// Asks once; the error says at which step it failed.
     pub(crate) async fn ask(&self, timeout: Duration) -> anyhow::Result<Answer> {
-        match tokio::time::timeout(timeout, self.exchange()).await {
-            Ok(outcome) => outcome,
-            Err(_elapsed) => bail!("no answer in {timeout:?}"),
+        match within(timeout, self.exchange()).await {
+            Some(outcome) => outcome,
+            None => bail!("no answer in {timeout:?}"),
         }
     }
 

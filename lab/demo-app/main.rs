@@ -6,6 +6,7 @@
 mod answer;
 mod bytes;
 mod http;
+mod patience;
 mod serve;
 mod steady;
 mod udp;

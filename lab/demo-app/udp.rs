@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::net::UdpSocket;
 
 use crate::answer::{Answer, LARGEST};
+use crate::patience::within;
 
 /// How many, how patient, how fast.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +70,7 @@ async fn exchange(
 ) -> anyhow::Result<Answer> {
     let mut answer = vec![0; LARGEST];
     socket.send(question).await.context("send")?;
-    let received = tokio::time::timeout(timeout, socket.recv(&mut answer)).await;
+    let received = within(timeout, socket.recv(&mut answer)).await;
     let length = received
         .with_context(|| format!("no answer in {timeout:?}"))?
         .context("receive")?;

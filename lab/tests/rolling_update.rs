@@ -20,7 +20,7 @@ const INTERVAL_MS: &str = "12";
 /// (kubelets give 30 s). Of what ended in a shorter time nobody could have told the programs.
 const DRAIN_MS: &str = "20000";
 /// For all ten to be replaced, on a machine that does something else too.
-const ROLLED: Duration = Duration::from_secs(90);
+const ROLLED: Duration = Duration::from_secs(240);
 
 #[test]
 fn ten_endpoints_roll_while_agents_are_killed_and_upgraded() {

@@ -35,12 +35,12 @@ fn kubectl_shows_scales_deletes_and_watches() {
     let lines = BufReader::new(watch.stdout.take().expect("piped")).lines();
 
     kubectl(&["scale", "deploy/backend", "--replicas=4"]);
-    kubectl(&["rollout", "status", "deploy/backend", "--timeout=40s"]);
+    kubectl(&["rollout", "status", "deploy/backend", "--timeout=120s"]);
     let before = lab
         .wait_pods("backend", 4, PATIENCE)
         .expect("four backends");
     let gone = &before[0].name;
-    kubectl(&["delete", "pod", gone, "--timeout=40s"]);
+    kubectl(&["delete", "pod", gone, "--timeout=120s"]);
     let after = lab
         .wait_pods("backend", 4, PATIENCE)
         .expect("four backends again");
@@ -73,7 +73,7 @@ fn a_changed_template_rolls_without_a_failed_request() {
         .spawn();
     let requests = requests.expect("it runs");
     output(lab.kubectl(&["set", "env", "deploy/backend", "ROUND=2"]));
-    output(lab.kubectl(&["rollout", "status", "deploy/backend", "--timeout=40s"]));
+    output(lab.kubectl(&["rollout", "status", "deploy/backend", "--timeout=120s"]));
     let after = lab.wait_pods("backend", 2, PATIENCE).expect("two backends");
     assert!(
         after.iter().all(|pod| !before.contains(pod)),

@@ -13,7 +13,7 @@ use crate::archive;
 use crate::stage::{EXE, PATIENCE, output};
 
 /// How long a rollout may take.
-const ROLLOUT: &str = "--timeout=90s";
+const ROLLOUT: &str = "--timeout=300s";
 
 /// Bare nodes, and flatnet on them.
 pub(crate) struct Installed {

@@ -217,8 +217,7 @@ fn a_node_without_flatnet_is_what_it_was_before() {
     installed.is_as("node1", &before[0], &ids[0]);
     let manifests = installed.manifests("removal");
     installed.kubectl(&["apply", "-k", &manifests]);
-    let status = "-n kube-system rollout status daemonset/flatnet-removal --timeout=60s";
-    installed.kubectl(&status.split(' ').collect::<Vec<_>>());
+    installed.wait_rolled_out("daemonset/flatnet-removal");
     installed.kubectl(&["delete", "-k", &manifests]);
     for ((node, before), ids) in nodes.iter().zip(&before).zip(&ids) {
         installed.is_as(node, before, ids);

@@ -66,10 +66,10 @@ async fn create_commands_and_drain() {
     cluster.play_kubelet(Duration::from_millis(100));
     cluster.kubectl(&["run", "p", "--image=x"]).await;
     cluster
-        .kubectl(&["wait", "--for=condition=Ready", "pod/p", "--timeout=10s"])
+        .kubectl(&["wait", "--for=condition=Ready", "pod/p", "--timeout=60s"])
         .await;
     cluster
-        .kubectl(&["drain", "node-1", "--force", "--timeout=20s"])
+        .kubectl(&["drain", "node-1", "--force", "--timeout=60s"])
         .await;
     assert!(!cluster.store.exists(Kind::Pod, "default", "p"));
     let nodes = cluster.kubectl(&["get", "nodes", "--no-headers"]).await;
@@ -96,7 +96,7 @@ async fn rollouts_and_descriptions() {
         })
         .expect("written");
     let said = cluster
-        .kubectl(&["rollout", "status", "deploy/web", "--timeout=10s"])
+        .kubectl(&["rollout", "status", "deploy/web", "--timeout=60s"])
         .await;
     assert_eq!(said, "deployment \"web\" successfully rolled out\n");
     let described = cluster.kubectl(&["describe", "deploy", "web"]).await;

@@ -19,7 +19,7 @@ async fn deletions_are_waited_for() {
     cluster.play_kubelet(linger);
     cluster.kubectl(&["run", "slow", "--image=x"]).await;
     cluster
-        .kubectl(&["wait", "--for=condition=Ready", "pod/slow", "--timeout=10s"])
+        .kubectl(&["wait", "--for=condition=Ready", "pod/slow", "--timeout=60s"])
         .await;
     let began = std::time::Instant::now();
     cluster.kubectl(&["delete", "pod", "slow"]).await;
@@ -40,7 +40,7 @@ async fn deletions_are_waited_for() {
             "wait",
             "--for=condition=Ready",
             "pod/p",
-            "--timeout=10s",
+            "--timeout=60s",
         ])
         .await;
     cluster.kubectl(&["delete", "ns", "team"]).await;

@@ -29,7 +29,7 @@ use tempfile::TempDir;
 /// The binary under test.
 pub(crate) const EXE: &str = env!("CARGO_BIN_EXE_flatnet-lab");
 /// Longer than anything in a lab takes on a machine that is doing something else too.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Says why a test cannot run here. In CI nothing may be skipped.
 fn skip(why: &str) {

@@ -12,8 +12,10 @@ use socket2::{Domain, Socket, Type};
 
 use super::place::Place;
 
-/// For one answer on a connection: longer than a busy machine stands still.
+/// For a connection to open: longer than a busy machine stands still.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// For one answer on an open one, where only a dead connection takes longer.
+const ANSWER: Duration = Duration::from_secs(20);
 /// For one datagram, which is sent again if need be.
 const DATAGRAM: Duration = Duration::from_millis(1_500);
 
@@ -42,7 +44,7 @@ impl Connection {
     }
 
     fn kept(stream: TcpStream) -> io::Result<Self> {
-        stream.set_read_timeout(Some(longer(PATIENCE)))?;
+        stream.set_read_timeout(Some(longer(ANSWER)))?;
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
     }
