@@ -4,11 +4,11 @@
 //! is thrown away at once (managed fields alone are half of an object), and a part of an object
 //! that is not of the expected shape costs that part, not the whole list ([`Loose`]).
 
-use std::borrow::Cow;
+mod resource;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 
@@ -253,56 +253,3 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         ..ObjectMeta::default()
     })
 }
-
-/// Says which resource of the API a type is read from.
-macro_rules! resource {
-    ($object:ty, $scope:ty, $group:literal, $kind:literal, $plural:literal) => {
-        impl kube::Resource for $object {
-            type DynamicType = ();
-            type Scope = $scope;
-
-            fn kind(_: &()) -> Cow<'_, str> {
-                $kind.into()
-            }
-            fn group(_: &()) -> Cow<'_, str> {
-                $group.into()
-            }
-            fn version(_: &()) -> Cow<'_, str> {
-                "v1".into()
-            }
-            fn plural(_: &()) -> Cow<'_, str> {
-                $plural.into()
-            }
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
-    };
-}
-
-resource!(
-    ServiceObject,
-    NamespaceResourceScope,
-    "",
-    "Service",
-    "services"
-);
-resource!(
-    SliceObject,
-    NamespaceResourceScope,
-    "discovery.k8s.io",
-    "EndpointSlice",
-    "endpointslices"
-);
-resource!(NodeObject, ClusterResourceScope, "", "Node", "nodes");
-resource!(
-    ServiceCidrObject,
-    ClusterResourceScope,
-    "networking.k8s.io",
-    "ServiceCIDR",
-    "servicecidrs"
-);
-resource!(PodObject, NamespaceResourceScope, "", "Pod", "pods");

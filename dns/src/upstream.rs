@@ -152,10 +152,9 @@ impl Upstream {
         wishes: Wishes,
     ) -> Option<Arc<Stored>> {
         let name = name.to_lowercase();
-        let bytes = wire_name(&name);
-        let key = Key::new(&bytes, kind, wishes);
+        let key = Key::of(&name, kind, wishes);
         let now = Instant::now();
-        let old = self.cache.get(key_bytes(&key));
+        let old = self.cache.get(key.bytes());
         let old = match old {
             Some(answer) => match answer.overdue(now) {
                 None => return Some(answer),
@@ -218,7 +217,7 @@ impl Upstream {
         };
         let mut resting = lock(&self.resting);
         resting.remove(key);
-        if failed && self.cache.get(key_bytes(key)).as_ref().is_some_and(useful) {
+        if failed && self.cache.get(key.bytes()).as_ref().is_some_and(useful) {
             resting.retain(|_, until| now < *until);
             // No more of these than questions can be asked in that time.
             if resting.len() < self.limits.concurrent {
@@ -284,21 +283,6 @@ impl Upstream {
             }
         }
     }
-}
-
-fn key_bytes(key: &Key) -> &[u8] {
-    std::borrow::Borrow::borrow(key)
-}
-
-fn wire_name(name: &Name) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(name.len() + 1);
-    for label in name {
-        // A label is at most 63 bytes.
-        bytes.push(label.len() as u8);
-        bytes.extend_from_slice(label);
-    }
-    bytes.push(0);
-    bytes
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

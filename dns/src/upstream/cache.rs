@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{Name, RecordType};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Inner;
 
@@ -26,6 +26,22 @@ impl Key {
         let mut key = Vec::with_capacity(name.len() + 3);
         Self::write(name, kind, wishes, &mut key);
         Self(key.into())
+    }
+
+    /// The same of a name that does not stand in a message.
+    pub(crate) fn of(name: &Name, kind: RecordType, wishes: Wishes) -> Self {
+        let mut bytes = Vec::with_capacity(name.len() + 1);
+        for label in name {
+            // A label is at most 63 bytes.
+            bytes.push(label.len() as u8);
+            bytes.extend_from_slice(label);
+        }
+        bytes.push(0);
+        Self::new(&bytes, kind, wishes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// The same bytes into the empty `key`, for a look that needs no key of its own.
