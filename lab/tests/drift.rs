@@ -40,12 +40,13 @@ fn what_others_break_is_repaired_within_the_audit_interval_and_counted() {
     let bpffs = lab.state_dir().join("bpf/node1");
     let pins = bpffs.join("flatnet");
     let node = Place::member(&lab, "node1");
-    let repairs = |what: &str| -> u64 {
+    let counter = |name: &str| -> u64 {
         let text = node.inside(|| metrics().expect("an answer"));
-        let name = format!("flatnet_repairs_total{{what=\"{what}\"}} ");
+        let name = format!("flatnet_{name} ");
         let line = text.lines().find_map(|line| line.strip_prefix(&name));
         line.map_or(0, |count| count.parse().expect("a count"))
     };
+    let repairs = |what: &str| counter(&format!("repairs_total{{what=\"{what}\"}}"));
     let settled = || {
         let diff = lab.agent_diff("node1").expect("a diff");
         let text = String::from_utf8_lossy(&diff.stdout).into_owned();
@@ -95,6 +96,13 @@ fn what_others_break_is_repaired_within_the_audit_interval_and_counted() {
             output(lab.in_pod(&pod.name, &ask));
         }
     }
+    // A full pass, for which changes wait, only where there is something to repair.
+    let audits = |found: &str| counter(&format!("audits_total{{found=\"{found}\"}}"));
+    let (held, different) = (audits("as-written"), audits("different"));
+    assert!(held > 0 && different > 0, "{held} {different}");
+    let another = || Ok((audits("as-written") > held).then_some(()));
+    lab.wait("another audit", REPAIRED, another).expect("one");
+    assert_eq!(audits("different"), different, "nobody changes anything");
 }
 
 /// What the agent of this network namespace measures.

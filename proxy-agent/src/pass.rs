@@ -4,6 +4,7 @@
 mod wish;
 
 mod apply;
+mod audit;
 mod failures;
 pub mod flows;
 mod observe;
@@ -28,6 +29,7 @@ use crate::kernel::sysctl::SysctlError;
 use crate::plan::flows::Changes;
 use crate::plan::services::Contest;
 
+pub use audit::Look;
 use observe::Doors;
 pub use observe::{Observed, Waiting};
 pub use plan::Plan;

@@ -2,6 +2,7 @@
 //! each change and a full one from time to time. It ends on SIGTERM and leaves everything in
 //! place.
 
+mod audits;
 mod flows;
 mod keeper;
 mod notices;
@@ -13,7 +14,7 @@ use cluster_model::{Dirty, Here};
 use cluster_watch::{Client, ConnectError, Feed, Selection};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::args::Options;
 use crate::kernel::events::Events;
@@ -21,6 +22,7 @@ use crate::kernel::routes::Netlink;
 use crate::local::Local;
 use crate::pass::{Node, PassError, Wish};
 use crate::serve::Serve;
+use audits::Audits;
 use flows::{Pending, Sweeper};
 use keeper::{Keeper, Scope};
 use notices::Notices;
@@ -87,7 +89,7 @@ pub async fn diff(options: Options) -> Result<(), StartError> {
 }
 
 async fn keep(options: Options) -> Result<(), StartError> {
-    let audit_interval = options.audit_seconds;
+    let audits = Audits::every(options.audit_seconds);
     let here = Here::new(options.node_name.as_str());
     let services = options.services.clone();
     let timeouts = options.flows.timeouts();
@@ -119,8 +121,7 @@ async fn keep(options: Options) -> Result<(), StartError> {
         feed,
         events,
         notices,
-        audit_interval,
-        audit_at: Instant::now(),
+        audits,
         retry: RETRY_FIRST,
         waiting: Vec::new(),
         settled: false,

@@ -151,6 +151,11 @@ impl Serve {
         }
     }
 
+    /// An audit has read the maps of Services: whether they held what had been written.
+    pub fn audited(&self, held: bool) {
+        self.metrics.audited(held);
+    }
+
     /// What keeps the node from working, a sentence each.
     pub fn waiting(&self, waiting: Vec<String>) {
         self.health.waiting(waiting);

@@ -125,8 +125,7 @@ impl Node {
             return Ok(());
         };
         for operation in operations {
-            tracing::debug!("{operation}");
-            services.maps.apply(operation)?;
+            services.write(operation)?;
         }
         self.services = Some(services);
         Ok(())

@@ -7,9 +7,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use cluster_model::ServiceName;
 
 use super::{Node, PassError};
-use crate::kernel::maps::ServiceMaps;
+use crate::kernel::maps::{MapsError, ServiceMaps};
 use crate::kernel::programs;
-use crate::plan::services::{Contest, Observed, Operation, Planned, Table, Wishes};
+use crate::plan::services::{Contest, Observed, Operation, Planned, Table, Wishes, Written};
 use crate::serve::Fill;
 
 /// Frontends without room that are named one by one.
@@ -19,6 +19,20 @@ const SHOWN: usize = 5;
 pub(super) struct Services {
     pub(super) maps: ServiceMaps,
     pub(super) table: Table,
+    /// What was written since an audit began, while there is one.
+    pub(super) written: Option<Written>,
+}
+
+impl Services {
+    /// Carries one operation out.
+    pub(super) fn write(&mut self, operation: &Operation) -> Result<(), MapsError> {
+        tracing::debug!("{operation}");
+        self.maps.apply(operation)?;
+        if let Some(written) = &mut self.written {
+            written.note(operation);
+        }
+        Ok(())
+    }
 }
 
 impl Node {
@@ -35,8 +49,7 @@ impl Node {
         self.changes.push(mem::take(&mut planned.changes));
         self.report(&planned);
         for operation in &planned.operations {
-            tracing::debug!("{operation}");
-            services.maps.apply(operation)?;
+            services.write(operation)?;
         }
         // Only now, after every write succeeded, is the table again what the kernel holds.
         self.services = Some(services);
@@ -46,7 +59,7 @@ impl Node {
     /// How full the maps are, as far as it is known.
     #[must_use]
     pub fn fill(&self) -> Fill {
-        let Some(Services { maps, table }) = &self.services else {
+        let Some(Services { maps, table, .. }) = &self.services else {
             return Fill::default();
         };
         let (frontends, endpoints) = table.fill();
@@ -83,7 +96,11 @@ impl Node {
             let maps = ServiceMaps::open(&self.pins)?;
             let table = Table::new(maps.observe()?, maps.slots(), seed);
             let table = table.with_room_for(maps.room());
-            Some(Services { maps, table })
+            Some(Services {
+                maps,
+                table,
+                written: None,
+            })
         } else {
             None
         };

@@ -2,6 +2,7 @@
 //! operations in an order that no packet can see half of (architecture, invariant 1): a list is
 //! written into fresh slots, then the one frontend entry is pointed at it.
 
+mod audit;
 mod claims;
 mod lists;
 mod numbers;
@@ -20,6 +21,7 @@ use cluster_model::ServiceName;
 use proxy_abi::{Endpoint, Frontend, FrontendKey, List, Offer, SourceRange, Treatment};
 
 use super::desired::{FrontendWish, PortWish};
+pub use audit::Written;
 use claims::Claims;
 pub use claims::Contest;
 use lists::Lists;
@@ -91,7 +93,7 @@ impl Table {
         self.unplaced.clear();
         self.claims = Claims::default();
         self.numbers = Numbers::default();
-        self.claim(&wanted);
+        self.claims.claim_all(each_port(&wanted));
         for (service, wish) in each_port(&wanted) {
             let own = wish
                 .frontends
@@ -127,7 +129,7 @@ impl Table {
             idle.extend(self.numbers.keep(service, &kept));
         }
         gone.iter().for_each(|key| _ = self.unplaced.remove(key));
-        self.claim(&wanted);
+        self.claims.claim_all(each_port(&wanted));
         gone.retain(|key| !self.claims.is_wanted(key) && self.held.contains_key(key));
         self.plan(wanted, gone, idle, now)
     }
@@ -151,14 +153,6 @@ impl Table {
     #[must_use]
     pub fn unplaced(&self) -> usize {
         self.unplaced.len()
-    }
-
-    fn claim(&mut self, wanted: &Wishes) {
-        for (service, wish) in each_port(wanted) {
-            for (key, front) in &wish.frontends {
-                self.claims.claim(*key, front.kind, service);
-            }
-        }
     }
 
     /// `gone` are frontends that nobody wants, `idle` numbers that no port has any more.

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use cluster_model::{Changes, Dirty, Here};
 use cluster_watch::Feed;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::RETRY_FIRST;
+use super::audits::Audits;
 use super::flows::Pending;
 use super::notices::Notices;
 use crate::kernel::events::Events;
 use crate::kernel::probe;
 use crate::local::Local;
 use crate::pass::{self, Node, PassError, Plan, Waiting, Wish};
+use crate::plan::services::Observed;
 use crate::serve::{Seen, Serve};
 
 /// Longest pause after a failed pass.
@@ -48,9 +51,7 @@ pub(super) struct Keeper {
     pub(super) feed: Feed,
     pub(super) events: Events,
     pub(super) notices: Notices,
-    pub(super) audit_interval: Duration,
-    /// When everything is looked at next, whatever passes for the node come until then.
-    pub(super) audit_at: Instant,
+    pub(super) audits: Audits,
     pub(super) retry: Duration,
     pub(super) waiting: Vec<Waiting>,
     /// Whether all was as the cluster says when the last pass ended.
@@ -74,7 +75,7 @@ impl Keeper {
                     tracing::info!(operations = plan.len(), "the node is as the cluster says");
                 }
                 self.announce(waiting);
-                self.audit_at
+                self.audits.due()
             }
             Err(error) => {
                 self.settled = false;
@@ -132,20 +133,31 @@ impl Keeper {
         let done = self.node.full(wish).await;
         self.flows.note(self.node.take_changes());
         seen.into_iter().for_each(|seen| self.serve.tell(seen));
-        if done.is_ok() {
-            self.audit_at = Instant::now() + self.audit_interval;
-            self.serve.applied(begun, self.node.fill());
+        match &done {
+            Ok(_) => {
+                self.audits.full_pass_done();
+                self.serve.applied(begun, self.node.fill());
+            }
+            // What is held may be what was wanted before: no pass for the node alone will do.
+            Err(_) => self.seat = None,
         }
         done
     }
 
-    /// A pass for each change until it is time for a full one: when it is due, when a node, a
-    /// ServiceCIDR or an interface changed, or when a pass failed.
+    /// A pass for each change until it is time for one over more: when an audit has read the maps,
+    /// when a node, a ServiceCIDR or an interface changed, or when a pass failed. What is `due` is an
+    /// audit, or to try again.
     pub(super) async fn follow_until(&mut self, due: Instant) -> Scope {
         loop {
             let dirty = tokio::select! {
                 dirty = self.feed.changed() => dirty,
-                () = sleep_until(due) => return Scope::Everything,
+                () = sleep_until(due), if !self.audits.is_reading() => {
+                    if self.settled && self.audits.begin(&mut self.node) {
+                        continue;
+                    }
+                    return Scope::Everything;
+                }
+                observed = self.audits.read() => return self.audited(observed),
                 () = self.notices.due() => {
                     self.notices.look(&self.feed.read(), &self.node, &self.serve);
                     continue;
@@ -157,7 +169,7 @@ impl Keeper {
                 }
             };
             if dirty.nodes || dirty.service_cidrs {
-                self.unplanned = dirty;
+                self.unplanned.merge(dirty);
                 return Scope::Node;
             }
             if !self.changed(dirty) {
@@ -165,6 +177,19 @@ impl Keeper {
                 return Scope::Everything;
             }
         }
+    }
+
+    /// An audit has read the maps of Services: what is to be looked at after that.
+    fn audited(&mut self, observed: Option<Observed>) -> Scope {
+        let held = observed.as_ref().is_some_and(|it| self.node.end_audit(it));
+        // As large as it is, it takes its time to be freed.
+        spawn_blocking(move || drop(observed));
+        self.serve.audited(held);
+        if !(held && self.settled) {
+            return Scope::Everything;
+        }
+        self.audits.done();
+        Scope::Node
     }
 
     fn changed(&mut self, dirty: Dirty) -> bool {

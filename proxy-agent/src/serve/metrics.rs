@@ -59,6 +59,7 @@ pub(super) struct Metrics {
     contested: Gauge,
     unplaced: Gauge,
     repairs: Family<Labels, Counter>,
+    audits: Family<Labels, Counter>,
     flows: FlowMetrics,
 }
 
@@ -89,6 +90,7 @@ impl Metrics {
             contested: Gauge::default(),
             unplaced: Gauge::default(),
             repairs: Family::default(),
+            audits: Family::default(),
             flows,
         };
         all.without_local(Without::default());
@@ -150,6 +152,12 @@ impl Metrics {
     pub(super) fn repaired(&self, what: &str, count: usize) {
         let labels = [("what", what.to_owned())];
         self.repairs.get_or_create(&labels).inc_by(count as u64);
+    }
+
+    pub(super) fn audited(&self, held: bool) {
+        let found = if held { "as-written" } else { "different" };
+        let labels = [("found", found.to_owned())];
+        self.audits.get_or_create(&labels).inc();
     }
 
     pub(super) const fn flows(&self) -> &FlowMetrics {

@@ -6,11 +6,13 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use aya::maps::MapData;
+use cluster_model::Protocol;
+use cluster_model::testing::mk_service;
 use proxy_abi::{Endpoint, FrontendKey, Ip, Port};
 use proxy_agent::kernel::maps::ServiceMaps;
 use proxy_agent::kernel::pins::Pins;
 use proxy_agent::kernel::{bpf, filesystem, walk};
-use proxy_agent::pass::Wish;
+use proxy_agent::pass::{Wish, wishes};
 use proxy_agent::plan::services;
 
 use crate::place::{Place, cluster, full, here};
@@ -112,4 +114,42 @@ async fn what_others_write_into_maps_is_put_right() {
     assert_eq!(now.len(), held.len());
     assert_eq!(now[key].inside, one.inside);
     assert!(full(&mut agent, &index).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_audit_beside_the_passes_sees_what_others_write_and_not_what_the_agent_does() {
+    let Some(place) = Place::new("audit") else {
+        return;
+    };
+    let mut index = cluster();
+    let mut agent = place.agent();
+    assert!(agent.begin_audit().is_none(), "nothing is written yet");
+    full(&mut agent, &index).await;
+    let look = agent.begin_audit().expect("an audit");
+    let observed = look.take().expect("read");
+    assert!(agent.end_audit(&observed));
+    assert!(!agent.end_audit(&observed), "it has ended");
+
+    let look = agent.begin_audit().expect("an audit");
+    index.take_dirty();
+    let dns = mk_service("default", "dns").cluster_ip("10.96.0.10");
+    index.apply_service(dns.port("", Protocol::Udp, 53));
+    let dirty = index.take_dirty();
+    let wanted = wishes(&index, dirty.services.iter(), &here());
+    assert_eq!(agent.changed(wanted).expect("a pass"), 2);
+    assert!(agent.end_audit(&observed), "as it was before the change");
+    drop(look);
+    let look = agent.begin_audit().expect("an audit");
+    let observed = look.take().expect("read");
+    assert!(agent.end_audit(&observed), "and after it");
+
+    let pins = Pins::below(&place.options.bpffs).expect("a bpffs");
+    let mut maps = ServiceMaps::open(&pins).expect("the maps");
+    let key = *observed.frontends.keys().next().expect("one");
+    let removed = services::Operation::RemoveFrontend { key };
+    maps.apply(&removed).expect("removed");
+    let look = agent.begin_audit().expect("an audit");
+    let observed = look.take().expect("read");
+    assert!(!agent.end_audit(&observed));
+    assert_eq!(full(&mut agent, &index).await.services.len(), 1);
 }

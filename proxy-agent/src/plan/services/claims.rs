@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use cluster_model::{FrontendKind, ServiceName};
 use proxy_abi::FrontendKey;
 
+use crate::plan::desired::PortWish;
+
 /// A frontend that a Service wants and another has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Contest {
@@ -43,6 +45,18 @@ impl Claims {
             self.losers.remove(&(key, service.clone()));
         }
         won
+    }
+
+    /// Claims the frontends of ports for their Services.
+    pub(super) fn claim_all<'a>(
+        &mut self,
+        ports: impl Iterator<Item = (&'a ServiceName, &'a PortWish)>,
+    ) {
+        for (service, wish) in ports {
+            for (key, front) in &wish.frontends {
+                self.claim(*key, front.kind, service);
+            }
+        }
     }
 
     /// Claims a frontend for a Service.

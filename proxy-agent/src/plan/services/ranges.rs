@@ -44,6 +44,13 @@ impl Ranges {
         (missing, surplus)
     }
 
+    /// Whether these are the same, but for those of the ports with some numbers.
+    pub(super) fn are(&self, others: &Self, but: &BTreeSet<u32>) -> bool {
+        let counted = |(number, _): &(&u32, &BTreeSet<SourceRange>)| !but.contains(number);
+        let ours = self.0.iter().filter(counted);
+        ours.eq(others.0.iter().filter(counted))
+    }
+
     /// The numbers that have ranges.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u32> {
         self.0.keys().copied()

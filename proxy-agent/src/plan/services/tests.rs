@@ -1,5 +1,6 @@
 //! Tables for the endpoint-list diff: which operations, in which order.
 
+mod audits;
 mod contests;
 mod sides;
 

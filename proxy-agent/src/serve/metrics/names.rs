@@ -16,7 +16,7 @@ impl Metrics {
             ),
             (
                 "sync_full_proxy_rules_duration_seconds",
-                "Duration of a full pass",
+                "Duration of a pass over the node, and over all Services where that was due",
                 &self.full,
             ),
             (
@@ -117,6 +117,12 @@ impl Metrics {
             "repairs",
             "What somebody else had changed and an audit put right, by what it was",
             self.repairs.clone(),
+        );
+        registry.register(
+            "audits",
+            "Audits of the maps of Services, by what they found; one that finds them different is \
+             followed by a full pass",
+            self.audits.clone(),
         );
         self.registry.register_collector(Box::new(Counters(pins)));
     }

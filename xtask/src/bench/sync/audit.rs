@@ -1,4 +1,5 @@
-//! What an audit costs, and how long it keeps a change waiting.
+//! What audits keep waiting, and for how long: the pass that each of them ends with, and changes
+//! that come meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,8 @@ use super::{NAME, changes};
 /// Changes beside audits: some ten seconds of them.
 const CHANGES: usize = 1_000;
 
-/// The rows of `case`: an audit's mean time, and quantiles of the changes beside one a second.
+/// The rows of `case`: the mean time of an audit's pass (over the node, as long as the maps of
+/// Services hold what they should), and quantiles of the changes beside one a second.
 pub(super) fn rows(stage: &Stage<'_>, case: &str) -> anyhow::Result<Vec<Row>> {
     let mut agent = Agent::start(stage, &["--audit-seconds", "1"])?;
     agent.first_sync()?;

@@ -5,8 +5,8 @@
 //! an API server that lists the cluster and tells of changes. What is measured is what a user
 //! sees: a connection to the last Service's cluster IP works for the first time (`first`), and
 //! after each change of that Service's endpoints, all ready or none, it is answered or refused
-//! (`change`). With an audit every second, which looks at everything, the same changes tell for how
-//! long one of them can be kept waiting, and the agent how long an audit takes (`audit`).
+//! (`change`). With an audit every second the same changes tell for how long one of them can be kept
+//! waiting, and the agent how long the pass takes that ends an audit (`audit`).
 
 mod audit;
 mod agent;
