@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
+/// Fewer answers than that, in the many seconds of a change of agents, show nothing.
+const LEAST: usize = 500;
+
 /// A loop of questions from one pod: the next one goes out a moment after each answer.
 pub(crate) struct Datagrams {
     who: String,
@@ -33,17 +36,19 @@ impl Datagrams {
         }
     }
 
-    /// Ends them: how many were answered, and what became of the others.
-    pub(crate) fn finish(mut self) -> (u64, Vec<String>) {
-        self.child.kill().expect("it runs to this moment");
+    /// Ends them: what became of those that were not answered.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        let ended = self.child.try_wait().expect("it can be asked for");
+        assert_eq!(ended, None, "it runs to this moment");
+        self.child.kill().expect("it ends");
         self.child.wait().expect("it ends");
-        let answered = self.answers.join().expect("read").len() as u64;
+        let answered = self.answers.join().expect("read").len();
         let mut failed = self.failures.join().expect("read");
-        if answered == 0 {
-            failed.push("none was answered".to_owned());
+        if answered < LEAST {
+            failed.push(format!("only {answered} were answered"));
         }
         let told = |failure| format!("{}: {failure}", self.who);
-        (answered, failed.into_iter().map(told).collect())
+        failed.into_iter().map(told).collect()
     }
 
     /// Ends them without a word.

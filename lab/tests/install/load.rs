@@ -139,9 +139,7 @@ impl Load {
             }
         }
         for datagrams in self.datagrams.drain(..) {
-            let (answered, failed) = datagrams.finish();
-            outcome.answered += answered;
-            outcome.failed.extend(failed);
+            outcome.failed.extend(datagrams.finish());
         }
         self.over.store(true, Ordering::Relaxed);
         for (who, talk) in self.talks.drain(..) {

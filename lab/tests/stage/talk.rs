@@ -40,7 +40,7 @@ impl Connection {
             socket.connect_timeout(&to.into(), longer(PATIENCE))?;
             Ok::<_, io::Error>(socket)
         };
-        Self::kept(place.inside(open)?.into())
+        Self::kept(place.inside(|| once_free(open))?.into())
     }
 
     fn kept(stream: TcpStream) -> io::Result<Self> {
@@ -86,7 +86,7 @@ impl Datagrams {
             socket.set_read_timeout(Some(longer(DATAGRAM)))?;
             Ok(socket)
         };
-        place.inside(open).map(Self)
+        place.inside(|| once_free(open)).map(Self)
     }
 
     /// Asks, and returns who answered.
@@ -113,6 +113,23 @@ impl Datagrams {
                 return Err(format!("after {within:?}: {asked:?}"));
             }
             std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Opens a socket on a port that was just given back. Where another thread is about to start a
+/// program, its child holds what is closed here until it becomes that program.
+fn once_free<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let began = Instant::now();
+    loop {
+        match open() {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && began.elapsed() < longer(PATIENCE) =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
         }
     }
 }
