@@ -171,6 +171,11 @@ impl Node {
     /// # Errors
     /// [`PassError`]; what was done until then stays.
     pub async fn full(&mut self, wish: Wish) -> Result<(Plan, Vec<Waiting>), PassError> {
+        if wish.services.is_some() {
+            // Should this end before they are planned, what the maps hold is not what is wanted,
+            // and only another pass over all of them will do.
+            self.services = None;
+        }
         if self.loaded.is_none() || !programs::maps_exist(&self.pins) {
             // Somebody removed pins: a map of theirs is a new one, and every program is loaded
             // anew to use it. What only the programs and the plugin wrote is in the lost one.

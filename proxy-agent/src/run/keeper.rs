@@ -133,13 +133,9 @@ impl Keeper {
         let done = self.node.full(wish).await;
         self.flows.note(self.node.take_changes());
         seen.into_iter().for_each(|seen| self.serve.tell(seen));
-        match &done {
-            Ok(_) => {
-                self.audits.full_pass_done();
-                self.serve.applied(begun, self.node.fill());
-            }
-            // What is held may be what was wanted before: no pass for the node alone will do.
-            Err(_) => self.seat = None,
+        if done.is_ok() {
+            self.audits.full_pass_done();
+            self.serve.applied(begun, self.node.fill());
         }
         done
     }

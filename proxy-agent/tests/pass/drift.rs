@@ -74,6 +74,7 @@ async fn a_cgroup_that_was_made_anew_runs_the_socket_programs_again() {
     let missing = agent.full(Wish::of(&index, &here())).await;
     let missing = missing.expect_err("no cgroup").to_string();
     assert!(missing.contains("cannot use cgroup"), "{missing}");
+    assert!(!agent.knows_services(), "a pass over all of them is owed");
     fs::create_dir(&cgroup).expect("made");
     let plan = full(&mut agent, &index).await;
     let attached = plan.to_string();
