@@ -1,6 +1,6 @@
 //! The agent's life: wait for the first whole view of the cluster, one full pass, then a pass for
-//! each change and a full one from time to time. It ends on SIGTERM and leaves everything in
-//! place.
+//! each change, an audit from time to time, and another full pass where one is called for. It ends
+//! on SIGTERM and leaves everything in place.
 
 mod audits;
 mod flows;

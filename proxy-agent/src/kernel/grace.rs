@@ -10,7 +10,8 @@ use std::time::Duration;
 
 /// `MEMBARRIER_CMD_GLOBAL` of linux/membarrier.h (Linux 4.3): returns when every processor has
 /// passed through a state in which it runs no program (`synchronize_rcu` in
-/// kernel/sched/membarrier.c). It needs no rights.
+/// kernel/sched/membarrier.c). It needs no rights. With a single processor it returns at once, since
+/// there no program is half-way while the agent runs.
 const GLOBAL: libc::c_int = 1;
 /// Where the kernel does not offer that (EINVAL with `nohz_full`, ENOSYS without
 /// `CONFIG_MEMBARRIER`): a thousand times as long as the longest walk of a packet.

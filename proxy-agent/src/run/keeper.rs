@@ -177,7 +177,10 @@ impl Keeper {
 
     /// An audit has read the maps of Services: what is to be looked at after that.
     fn audited(&mut self, observed: Option<Observed>) -> Scope {
-        let held = observed.as_ref().is_some_and(|it| self.node.end_audit(it));
+        let Some(observed) = observed else {
+            return Scope::Everything;
+        };
+        let held = self.node.end_audit(&observed);
         // As large as it is, it takes its time to be freed.
         spawn_blocking(move || drop(observed));
         self.serve.audited(held);

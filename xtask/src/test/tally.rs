@@ -77,7 +77,7 @@ impl Reader {
             self.section(line == SUCCESSES);
         } else if self.in_successes {
             self.success_output(line);
-        } else if let Some(test) = heading(line).filter(|_| !self.tally.failures.is_empty()) {
+        } else if let Some(test) = heading(line) {
             let name = full_name(test);
             let failures = &self.tally.failures;
             self.printing = failures.iter().position(|failure| failure.name == name);
